@@ -1,0 +1,43 @@
+/* Gradients into slices, parameters out of slices: the two large exchanges of a step.
+ *
+ * reduce: each rank holds the gradient vector summed over its leaves; bucket after bucket, as soon
+ * as it is complete, its pieces go to the ranks that own them (all-to-all: the bytes of a ring) and
+ * are added there in the shape of the tree over ranks. gather: each rank's new values go to
+ * everybody's compute image. */
+#ifndef COMM_REDUCE_H
+#define COMM_REDUCE_H
+
+#include "comm/comm.h"
+#include "runtime/tensor/space.h"
+
+typedef struct pl_grad_reduce pl_grad_reduce;
+
+/* comm, space and slice must outlive it. Not collective. */
+pl_status pl_grad_reduce_create(pl_comm *comm, const pl_space *space, const pl_slice *slice,
+                                pl_grad_reduce **out);
+void pl_grad_reduce_destroy(pl_grad_reduce **reduce);
+
+/* Says that parameter `param` is complete in `gradient` (the vector of totals, pl_space_elements
+ * floats, untouched until finish): the bucket starts with its last parameter. Every rank must
+ * complete parameters in the same order. Also moves exchanges under way. Collective as a whole. */
+pl_status pl_grad_reduce_ready(pl_grad_reduce *reduce, const float *gradient, int param);
+
+/* Waits for all buckets and leaves the summed gradient of the owned blocks in `slice_gradient`
+ * (slice->blocks * PL_BLOCK floats). All parameters must have been completed. Collective. */
+pl_status pl_grad_reduce_finish(pl_grad_reduce *reduce, float *slice_gradient);
+
+/* Milliseconds spent waiting in the last finish, and bytes sent by this rank for the last step. */
+double pl_grad_reduce_wait_ms(const pl_grad_reduce *reduce);
+size_t pl_grad_reduce_sent_bytes(const pl_grad_reduce *reduce);
+
+/* Converts this rank's master values (slice->blocks * PL_BLOCK floats) to compute types and gathers
+ * everybody's into `image` (pl_space_image_bytes). Collective. */
+pl_status pl_image_gather(pl_comm *comm, const pl_space *space, const pl_slice *slice,
+                          const float *master, void *image);
+
+/* xxHash128 over the hashes of all blocks of a sliced vector (values: slice->blocks * PL_BLOCK
+ * floats), in block order: the same whatever the cut. Collective. */
+pl_status pl_slice_hash(pl_comm *comm, const pl_space *space, const pl_slice *slice,
+                        const float *values, uint64_t hash[2]);
+
+#endif

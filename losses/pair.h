@@ -1,0 +1,85 @@
+/* The pair sweep: losses over all pairs of rows and columns of a global batch, tile by tile.
+ *
+ * Rows Q (n, d) are this rank's embeddings; columns K (m, d) are those of the whole batch, in
+ * global order. Similarities s = q·k are computed tile by tile, used, and forgotten; nothing of
+ * size n × m exists. Sweep 1 gathers a few numbers per row. These row statistics are all-gathered.
+ * Sweep 2 computes each tile again and turns it into weights W[i,j] = ∂L/∂s[i,j] + ∂L/∂s[j,i],
+ * which needs only s[i,j] and the statistics of i and j; then dQ = W K is the complete gradient.
+ *
+ * Bitwise independence of ranks: rows are cut into tiles within each leaf of `leaf_rows` rows, and
+ * columns at multiples of `tile_cols` of the global order, so that every tile product has the same
+ * shape wherever it is computed; sums over columns go in global order. */
+#ifndef LOSSES_PAIR_H
+#define LOSSES_PAIR_H
+
+#include <stdint.h>
+
+#include "comm/comm.h"
+
+enum { PL_PAIR_MAX_STATS = 8 };
+
+/* One tile of similarities. s[i * stride + j] is that of global row first_row + i and global column
+ * first_col + j. */
+typedef struct pl_pair_tile {
+  float *s;
+  int64_t stride;
+  int64_t first_row, first_col;
+  int rows, cols;
+} pl_pair_tile;
+
+/* A pairwise loss. Functions are called from several threads at once, on different rows. */
+typedef struct pl_pair_loss {
+  const char *name;
+  int stats; /* floats of statistics per row, at most PL_PAIR_MAX_STATS */
+  int state; /* doubles of running state per row while sweep 1 passes over the columns */
+  const void *context;
+  /* Prepares one row's state. */
+  void (*begin)(const void *context, double *state);
+  /* Takes in a tile; states: (tile rows, state). Tiles of a row come in order of columns. */
+  void (*gather)(const void *context, const pl_pair_tile *tile, double *states);
+  /* Turns a finished state into the row's statistics; returns the row's loss. */
+  double (*finish)(const void *context, int64_t row, const double *state, float *stats);
+  /* Replaces tile->s by weights. row_stats: (tile rows, stats); col_stats: (tile cols, stats). */
+  void (*weigh)(const void *context, const pl_pair_tile *tile, const float *row_stats,
+                const float *col_stats);
+} pl_pair_loss;
+
+/* Shapes of a sweep, fixed by the configuration and never by the number of ranks. */
+typedef struct pl_pair_options {
+  int width;                /* d */
+  int leaf_rows;            /* rows per leaf */
+  int64_t leaves;           /* of the global batch: the batch has leaves * leaf_rows rows */
+  int tile_rows, tile_cols; /* largest tile; 0 for the default */
+} pl_pair_options;
+
+typedef struct pl_pair_sweep pl_pair_sweep;
+
+/* Makes the tile kernels and buffers. Memory: the gathered embeddings and statistics, and a few
+ * tiles per thread. Collective. */
+pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
+void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
+
+/* Row i of this rank is global row pl_pair_first_row() + i. */
+int64_t pl_pair_first_row(const pl_pair_sweep *sweep);
+int64_t pl_pair_local_rows(const pl_pair_sweep *sweep);
+int64_t pl_pair_total_rows(const pl_pair_sweep *sweep);
+
+/* Gathers z (local rows, width) from all ranks: the columns, until the next gather. Collective. */
+pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z);
+
+/* Sweep 1 over the local rows and all columns, then gathers the statistics. row_losses: (local
+ * rows) doubles; NULL if not wanted. The loss of the batch is the sum of row losses over leaves up
+ * the batch tree, which *loss gets, the same on all ranks. Collective. */
+pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, double *loss);
+
+/* Sweep 2: dz (local rows, width) = gradient of the loss with respect to z. Must follow
+ * pl_pair_statistics with the same loss. Not collective. */
+pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz);
+
+/* Bytes held by the sweep. */
+size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);
+
+/* Milliseconds of the last gather (exchange only). */
+double pl_pair_gather_ms(const pl_pair_sweep *sweep);
+
+#endif

@@ -1,0 +1,169 @@
+/* The configuration of a run: one table of keys drives the YAML reader, the overrides on the
+ * command line, the help, and the effective configuration that a run saves.
+ *
+ * Each key has a type, a default, a range and a help text (config/keys.c). YAML groups nest; a
+ * key's full name is dotted ("model.norm.scope"). A group that has a key "preset" or "name" may be
+ * given as a plain word: `augment: simclr-cifar` means `augment.preset: simclr-cifar`. An unknown
+ * key is an error that names the nearest known one, with file, line and column. */
+#ifndef PL_CONFIG_CONFIG_H
+#define PL_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "runtime/base/status.h"
+
+enum { PL_CONFIG_TEXT = 512, PL_CONFIG_LIST = 16 };
+
+/* A length of training: `10 epochs`, `500 steps`, or a bare number of steps. */
+typedef struct pl_duration {
+  double amount;
+  bool epochs;
+} pl_duration;
+
+typedef struct pl_int_list {
+  int count;
+  int64_t value[PL_CONFIG_LIST];
+} pl_int_list;
+
+typedef struct pl_duration_list {
+  int count;
+  pl_duration value[PL_CONFIG_LIST];
+} pl_duration_list;
+
+/* Values of enumerated keys; the words are those of the table. */
+typedef enum {
+  PL_CFG_ENCODER_RESNET18,
+  PL_CFG_ENCODER_RESNET34,
+  PL_CFG_ENCODER_RESNET50
+} pl_cfg_encoder;
+typedef enum { PL_CFG_STEM_IMAGENET, PL_CFG_STEM_CIFAR } pl_cfg_stem;
+typedef enum { PL_CFG_NORM_BATCH } pl_cfg_norm;
+typedef enum { PL_CFG_SCOPE_MICRO, PL_CFG_SCOPE_RANK, PL_CFG_SCOPE_GLOBAL } pl_cfg_scope;
+typedef enum { PL_CFG_METHOD_SIMCLR } pl_cfg_method;
+typedef enum { PL_CFG_ACTIVATIONS_KEEP, PL_CFG_ACTIVATIONS_RECOMPUTE } pl_cfg_activations;
+typedef enum {
+  PL_CFG_PRECISION_AUTO,
+  PL_CFG_PRECISION_F32,
+  PL_CFG_PRECISION_BF16
+} pl_cfg_precision;
+typedef enum {
+  PL_CFG_OPTIM_SGD,
+  PL_CFG_OPTIM_LARS,
+  PL_CFG_OPTIM_ADAMW,
+  PL_CFG_OPTIM_LAMB
+} pl_cfg_optim;
+typedef enum {
+  PL_CFG_SCHEDULE_CONSTANT,
+  PL_CFG_SCHEDULE_COSINE,
+  PL_CFG_SCHEDULE_LINEAR,
+  PL_CFG_SCHEDULE_STEP
+} pl_cfg_schedule;
+typedef enum { PL_CFG_SCALING_NONE, PL_CFG_SCALING_LINEAR, PL_CFG_SCALING_SQRT } pl_cfg_scaling;
+typedef enum { PL_CFG_INTERPOLATION_BILINEAR, PL_CFG_INTERPOLATION_BICUBIC } pl_cfg_interpolation;
+typedef enum { PL_CFG_AUGMENT_CIFAR, PL_CFG_AUGMENT_IMAGENET, PL_CFG_AUGMENT_NONE } pl_cfg_augment;
+
+typedef struct pl_config {
+  struct {
+    char name[PL_CONFIG_TEXT], dir[PL_CONFIG_TEXT];
+    int64_t seed;
+    bool overwrite;  /* replace an earlier run in run.dir */
+    int64_t threads; /* compute threads per rank; 0: auto */
+  } run;
+  struct {
+    char train[PL_CONFIG_TEXT], val[PL_CONFIG_TEXT]; /* dataset folders */
+    int64_t workers;                                 /* loader threads per rank; 0: auto */
+    int64_t shuffle_block, shuffle_window;
+    int64_t skip_limit; /* corrupt samples tolerated per rank */
+  } data;
+  struct {
+    int64_t encoder, stem; /* pl_cfg_encoder, pl_cfg_stem: enumerated keys are int64_t */
+    int64_t width;         /* channels of the first stage */
+    int64_t image_size;    /* side of the views */
+    struct {
+      int64_t kind, scope;
+      double momentum, epsilon;
+    } norm;
+    bool zero_init_residual; /* gain 0 in the last norm of each residual branch */
+  } model;
+  struct {
+    int64_t name;
+    pl_int_list projector; /* widths of its layers; the last is the embedding's */
+    bool projector_norm;   /* batch norm after its hidden layers */
+    double temperature;
+  } method;
+  struct {
+    int64_t preset;
+    double crop_min, crop_max, aspect_min, aspect_max;
+    int64_t interpolation;
+    double flip, jitter, brightness, contrast, saturation, hue, grey;
+    double blur, blur_sigma_min, blur_sigma_max;
+    int64_t blur_kernel;
+    double solarize, centre_ratio;
+    double mean[3], std[3];
+  } augment;
+  struct {
+    int64_t global, micro; /* samples */
+    int64_t activations;
+  } batch;
+  struct {
+    int64_t tile_rows, tile_cols; /* of the pair sweep; 0: default */
+  } loss;
+  struct {
+    int64_t bucket_bytes; /* gradients reduced together */
+  } comm;
+  struct {
+    int64_t name;
+    double lr;
+    int64_t scaling;
+    double momentum;
+    bool nesterov;
+    double weight_decay, beta1, beta2, epsilon, trust;
+    pl_duration warmup;
+    int64_t schedule;
+    double final_ratio, gamma;
+    pl_duration_list milestones;
+  } optim;
+  struct {
+    double epochs; /* used when steps is -1 */
+    int64_t steps; /* -1: by epochs; 0 saves the untrained state */
+    int64_t precision;
+    int64_t diagnostics; /* uniformity every this many steps; 0: never */
+  } train;
+  struct {
+    struct {
+      int64_t k;
+      double temperature;
+    } knn;
+    int64_t micro; /* images per forward in evaluation */
+  } eval;
+} pl_config;
+
+/* Sets every key to its default. */
+void pl_config_defaults(pl_config *config);
+
+/* Reads YAML from memory over the values that `config` holds; `name` is the file's, for messages.
+ * PL_E_USAGE: "file:line:column: …". Where augment.preset is given, it sets the group's other keys
+ * first, whatever the order of lines. */
+pl_status pl_config_parse(pl_config *config, const char *name, const char *text, size_t size);
+
+/* Reads a YAML file. A missing file is PL_E_USAGE. */
+pl_status pl_config_read(pl_config *config, const char *path);
+
+/* Applies one override, "optim.lr=0.4"; the value is YAML ("method.projector=[512, 128]"). */
+pl_status pl_config_override(pl_config *config, const char *assignment);
+
+/* Checks what concerns several keys: batch divisible by micro, crop_min <= crop_max, recompute with
+ * batch norm of global scope, required keys given … PL_E_USAGE names the keys. */
+pl_status pl_config_check(const pl_config *config);
+
+/* The effective configuration as YAML: every key, grouped, readable by pl_config_parse with the
+ * same result, bit for bit. The caller owns the text (pl_free). */
+pl_status pl_config_write(const pl_config *config, char **text);
+
+/* Prints the table of keys: name, type, default, range, help. */
+void pl_config_print_keys(FILE *out);
+
+#endif

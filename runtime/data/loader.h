@@ -1,0 +1,56 @@
+/* The loader: threads of their own read, decode and augment leaves ahead of the compute.
+ *
+ * It serves a fixed sequence: step by step this rank's leaves [first_leaf, first_leaf + leaves) of
+ * the batch, `passes` times over in each step (2 with recomputed activations: the pixels come out
+ * the same). Sample i of leaf l of step t is stream position t * batch + l * leaf_samples + i. View
+ * v of a sample draws from the stream keyed by (seed, epoch, sample, v).
+ *
+ * A corrupt sample is named in the log, counted, and replaced by the sample one place on in stored
+ * order (so batches keep their size); past `skip_limit` of them the loader fails with PL_E_DATA. */
+#ifndef PL_DATA_LOADER_H
+#define PL_DATA_LOADER_H
+
+#include "runtime/data/augment.h"
+#include "runtime/data/dataset.h"
+
+typedef struct pl_loader pl_loader;
+
+typedef struct pl_loader_options {
+  const pl_dataset *dataset; /* outlives the loader */
+  pl_augment_options augment;
+  bool random; /* false: evaluation views, every view the same */
+  bool shuffle;
+  int64_t shuffle_block, shuffle_window;
+  uint64_t seed;
+  int views;
+  int leaf_samples;
+  int64_t batch; /* samples of the global batch */
+  int64_t first_leaf, leaves;
+  int passes;
+  int64_t first_step, steps; /* steps served: [first_step, first_step + steps) */
+  int workers;               /* threads */
+  int64_t skip_limit;
+} pl_loader_options;
+
+/* A leaf ready for use; valid until the next pl_loader_next. */
+typedef struct pl_loader_leaf {
+  int64_t step, leaf;
+  const float *images;   /* (views, leaf_samples, size, size, 3): first views, then second ones */
+  const int64_t *sample; /* (leaf_samples): indices in the dataset */
+  const int64_t *epoch;  /* (leaf_samples) */
+} pl_loader_leaf;
+
+/* Starts the threads. Not collective. */
+pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
+/* Stops and joins the threads; NULL is allowed. */
+void pl_loader_destroy(pl_loader **loader);
+
+/* The next leaf of the sequence; waits if it is not ready. Fails with the first error of a worker.
+ */
+pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf);
+
+/* Milliseconds that pl_loader_next has waited so far, and corrupt samples met so far. */
+double pl_loader_wait_ms(const pl_loader *loader);
+int64_t pl_loader_skipped(const pl_loader *loader);
+
+#endif

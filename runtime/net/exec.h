@@ -1,0 +1,49 @@
+/* Executing a compiled network over the local leaves of a batch.
+ *
+ * Two walks. Where every batch norm stays within its micro-batch, leaf after leaf runs through the
+ * whole network. Where one reaches further (scope rank or global), all local leaves pass operation
+ * by operation, so that their sums can be put together. Both give each leaf's kernels the same
+ * arguments. Activations are either kept from forward to backward or, leaf by leaf, recomputed
+ * (gradient caching; Gao et al. 2021), which needs memory for one leaf only. No allocation happens
+ * after pl_exec_create. */
+#ifndef PL_NET_EXEC_H
+#define PL_NET_EXEC_H
+
+#include "runtime/base/ranks.h"
+#include "runtime/net/net.h"
+#include "runtime/tensor/gradsum.h"
+
+typedef struct pl_exec pl_exec;
+
+typedef struct pl_exec_options {
+  int64_t leaves;        /* local */
+  int64_t total_leaves;  /* of the global batch */
+  bool recompute;        /* drop activations after forward, compute them again before backward */
+  const pl_ranks *ranks; /* outlives the executor */
+} pl_exec_options;
+
+/* Gives the images of the next leaf, (rows, input shape) f32, valid until the next call. It is
+ * called once per leaf and forward pass, in order of leaves: so with recompute it is called for
+ * leaves 0 … n-1 in pl_exec_forward and again in pl_exec_backward. */
+typedef pl_status (*pl_exec_fetch)(void *context, int64_t leaf, const float **images);
+
+/* PL_E_USAGE when recompute meets batch norm of scope rank or global (its statistics would need all
+ * leaves at once). */
+pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **out);
+void pl_exec_destroy(pl_exec **exec);
+
+/* Bytes of activations this executor holds. */
+size_t pl_exec_bytes(const pl_exec *exec);
+
+/* out: (leaves * rows, output features) f32. In training, `buffers` (the space's buffer vector)
+ * gets its running statistics updated at the end: for scope micro and rank with the mean over
+ * leaves (or ranks) of their statistics. Collective where `ranks` are several. */
+pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
+                          float *buffers);
+
+/* dout: (leaves * rows, output features) f32, the gradient of the loss; parameter gradients go to
+ * `sums`. Must follow pl_exec_forward. Collective where a batch norm has scope global. */
+pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, const float *dout,
+                           pl_gradsum *sums);
+
+#endif

@@ -1,0 +1,50 @@
+/* Optimizers on a slice of the flat state.
+ *
+ * Each rank updates the blocks it owns; moments exist only there. What needs a number over a whole
+ * parameter (layer-wise rates) or the whole vector (gradient norm) takes block sums in double,
+ * summed in block order, through pl_ranks. Weight decay and layer-wise rates apply to weights, not
+ * to biases and gains (runtime/tensor/space.h). All arithmetic is f32 per element; the same bits
+ * whatever the cut and the number of threads. */
+#ifndef PL_OPTIM_OPTIM_H
+#define PL_OPTIM_OPTIM_H
+
+#include "runtime/base/ranks.h"
+#include "runtime/tensor/space.h"
+
+typedef enum pl_optim_kind {
+  PL_OPTIM_SGD,   /* momentum, Nesterov; decay added to the gradient (PyTorch's SGD) */
+  PL_OPTIM_LARS,  /* You et al. 2017, as in SimCLR's code: see lars.c */
+  PL_OPTIM_ADAMW, /* Loshchilov & Hutter 2019 (PyTorch's AdamW) */
+  PL_OPTIM_LAMB   /* You et al. 2020, algorithm 2, with bias correction */
+} pl_optim_kind;
+
+typedef struct pl_optim_options {
+  pl_optim_kind kind;
+  double momentum; /* SGD, LARS */
+  bool nesterov;   /* SGD, LARS */
+  double weight_decay;
+  double beta1, beta2, epsilon; /* AdamW, LAMB */
+  double trust;                 /* LARS: the coefficient η */
+} pl_optim_options;
+
+typedef struct pl_optim pl_optim;
+
+/* space, slice and ranks must outlive it. Not collective. */
+pl_status pl_optim_create(const pl_space *space, const pl_slice *slice, const pl_ranks *ranks,
+                          const pl_optim_options *options, pl_optim **out);
+void pl_optim_destroy(pl_optim **optim);
+
+/* One step at rate `lr`: updates master (slice->blocks * PL_BLOCK floats) from gradient (likewise),
+ * which it may overwrite. `step` counts from 0 (bias correction). Gives the norm of the whole
+ * gradient, the same on all ranks; if that is not finite, nothing is changed and the caller
+ * decides. Padding stays zero. Collective. */
+pl_status pl_optim_step(pl_optim *optim, double lr, int64_t step, float *master, float *gradient,
+                        double *gradient_norm);
+
+/* The moments, for checkpoints and hashes: pl_optim_moments vectors of slice->blocks * PL_BLOCK
+ * floats each, owned by the optimizer. Names are static: "momentum", "first", "second". */
+int pl_optim_moments(const pl_optim *optim);
+float *pl_optim_moment(pl_optim *optim, int index);
+const char *pl_optim_moment_name(const pl_optim *optim, int index);
+
+#endif
