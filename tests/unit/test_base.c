@@ -1,11 +1,4 @@
 /* runtime/base: status, tree, random numbers, hashes, files. */
-#include <cmocka.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,8 +7,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
-#include "runtime/base/status.h"
 #include "runtime/base/tree.h"
+#include "tests/check.h"
 
 static void reason_carries_context(void **state) {
   (void)state;
