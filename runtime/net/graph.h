@@ -82,7 +82,7 @@ pl_value pl_add(pl_graph *g, pl_value x, pl_value y);
 pl_value pl_max_pool(pl_graph *g, pl_value x, pl_window window);
 /* Padding does not count in the mean. */
 pl_value pl_avg_pool(pl_graph *g, pl_value x, pl_window window);
-/* The mean over all positions: (rows, channels). */
+/* The mean over all positions, which must be a square: (rows, channels). */
 pl_value pl_global_avg_pool(pl_graph *g, pl_value x);
 
 /* y = x Wᵀ + b on flattened rows (height, width, channels order): "name.weight" (out, in),
