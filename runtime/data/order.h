@@ -15,13 +15,15 @@
 
 typedef struct pl_order pl_order;
 
-/* shuffle false: samples in their stored order, epoch after epoch. Not thread-safe (it remembers
- * the last window). */
+/* `block` in samples, `window` in blocks. Memory: 4 bytes for each block of the dataset and for
+ * each sample of a window. shuffle false: samples in their stored order, epoch after epoch. Not
+ * thread-safe (it remembers the last window). PL_E_USAGE for counts below 1 or beyond 2^32 blocks
+ * or samples in a window. */
 pl_status pl_order_create(int64_t samples, int64_t block, int64_t window, uint64_t seed,
                           bool shuffle, pl_order **out);
 void pl_order_destroy(pl_order **order);
 
-/* The sample at `position` >= 0 and its epoch. */
+/* The sample at `position` >= 0 and its epoch (below 2^32). */
 pl_status pl_order_at(pl_order *order, int64_t position, int64_t *sample, int64_t *epoch);
 
 #endif
