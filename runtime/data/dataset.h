@@ -1,18 +1,27 @@
 /* A dataset: a folder with `dataset.yaml` and shards `part-NNNNN.h5`.
  *
  * dataset.yaml lists format version, kind, counts, image shape where all are alike, class names,
- * and for each shard its name, samples, bytes and xxHash128 of the file. A shard holds flat arrays,
- * never variable-length types: /image/pixels (n, H, W, 3) uint8, contiguous            images of
- * one size, decoded; or /image/bytes  (total) uint8 + /image/offset (n+1) int64 JPEG or PNG files
- * as they came /label (n) int32, -1 without label;  /id (n) int64, unique in the dataset
- *   /text/bytes (total) uint8, /text/offset (captions+1) int64, /text/first (n+1) int64   optional
- *   /crc (n) uint32: CRC32C of the sample's image bytes followed by its caption bytes
- * HDF5 is called from the opening thread only; payloads are then read at their file offsets with
- * pread by as many threads as wish. */
+ * and for each shard its name, samples, captions, bytes and xxHash128 of the file. A shard holds
+ * flat contiguous arrays, never variable-length types, all little-endian:
+ *
+ *   /image/pixels  (n, H, W, 3) uint8     images of one size, decoded; or
+ *   /image/bytes   (total) uint8          JPEG or PNG files as they came
+ *   /image/offset  (n+1) int64            where each starts in /image/bytes
+ *   /label         (n) int32              -1 without label
+ *   /id            (n) int64              ascending through the dataset, so unique in it
+ *   /crc           (n) uint32             CRC32C of the sample's stored image bytes
+ *   /text/bytes    (total) uint8          optional: captions, UTF-8
+ *   /text/offset   (captions+1) int64     where each caption starts in /text/bytes
+ *   /text/first    (n+1) int64            first caption of each sample
+ *   /text/crc      (captions) uint32      CRC32C of each caption
+ *
+ * HDF5 is called from the opening thread only, to find where in the file each array lies; arrays
+ * are then read at their file offsets with pread by as many threads as wish. */
 #ifndef PL_DATA_DATASET_H
 #define PL_DATA_DATASET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "runtime/base/status.h"
@@ -56,17 +65,23 @@ typedef struct pl_image {
 } pl_image;
 
 void pl_image_free(pl_image *image);
+/* Sets the size and makes room for that many pixels; what was there is lost. */
+pl_status pl_image_resize(pl_image *image, int width, int height);
+/* Makes room for `bytes` encoded bytes in `packed`; what was there is lost. */
+pl_status pl_image_reserve_packed(pl_image *image, size_t bytes);
 
 /* Reads, checks (CRC32C) and decodes one sample's image. Safe from several threads with different
  * `image`s. PL_E_DATA names shard, sample and cause; PL_E_IO for read errors. */
 pl_status pl_dataset_read_image(const pl_dataset *dataset, int64_t sample, pl_image *image);
 
-/* Reads caption `index` of a sample into `text` (zero-terminated, cut at `capacity`). */
+/* Reads and checks (CRC32C) caption `index` of a sample into `text`: zero-terminated, and cut before
+ * the first character that does not fit into `capacity` bytes. */
 int pl_dataset_caption_count(const pl_dataset *dataset, int64_t sample);
 pl_status pl_dataset_read_caption(const pl_dataset *dataset, int64_t sample, int index, char *text,
                                   size_t capacity);
 
-/* Checks one shard whole: the file's hash against the manifest, then every sample's checksum. */
+/* Checks one shard whole: the file's hash against the manifest, then every sample's and caption's
+ * checksum. PL_E_DATA tells how many samples are damaged and names the first. */
 pl_status pl_dataset_verify_shard(const pl_dataset *dataset, int shard);
 
 #endif
