@@ -1,0 +1,93 @@
+/* plenum: finds the subcommand, runs it, and turns its status into the exit code. */
+#include <stdio.h>
+#include <string.h>
+
+#include "launch/command.h"
+#include "runtime/base/log.h"
+
+static const pl_command *const commands[] = {
+    &pl_cmd_train,       &pl_cmd_eval_knn,   &pl_cmd_data_pack,   &pl_cmd_data_info,
+    &pl_cmd_data_verify, &pl_cmd_data_synth, &pl_cmd_config_keys, &pl_cmd_config_check,
+    &pl_cmd_bench_loss,  &pl_cmd_bench_data, &pl_cmd_bench_net,
+};
+
+static void print_usage(FILE *out) {
+  fprintf(out, "plenum %s: contrastive learning on global batches, over any number of ranks\n\n",
+          PLENUM_VERSION);
+  fprintf(out, "usage: [mpirun -n N] plenum COMMAND [ARGUMENT …]\n\n");
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    fprintf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+  }
+  fprintf(
+      out,
+      "\nplenum COMMAND --help tells a command's options.\n"
+      "Exit codes: 0 done, 64 usage or configuration, 65 data, 70 internal, 74 input/output.\n");
+}
+
+/* Matches "data pack" against argv: returns the words it took, 0 for no match. */
+static int words_matched(const char *name, int argc, char **argv) {
+  int words = 0;
+  while (*name) {
+    size_t length = strcspn(name, " ");
+    if (words >= argc || strlen(argv[words]) != length || strncmp(argv[words], name, length) != 0) {
+      return 0;
+    }
+    words++;
+    name += length;
+    if (*name == ' ') name++;
+  }
+  return words;
+}
+
+static pl_status unknown_command(int argc, char **argv) {
+  if (argc == 0) return PL_FAIL(PL_E_USAGE, "no command given; see plenum --help");
+  char group[256] = "";
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    size_t length = strlen(argv[0]);
+    const char *name = commands[i]->name;
+    if (strncmp(name, argv[0], length) != 0 || name[length] != ' ') continue;
+    size_t used = strlen(group);
+    snprintf(group + used, sizeof group - used, "%s%s", used ? ", " : "", name + length + 1);
+  }
+  if (group[0]) {
+    return PL_FAIL(PL_E_USAGE, "'plenum %s' needs one of: %s", argv[0], group);
+  }
+  return PL_FAIL(PL_E_USAGE, "there is no command '%s'; see plenum --help", argv[0]);
+}
+
+static pl_status dispatch(pl_comm *comm, int argc, char **argv) {
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    int words = words_matched(commands[i]->name, argc, argv);
+    if (words > 0) return commands[i]->run(comm, commands[i], argc - words, argv + words);
+  }
+  return unknown_command(argc, argv);
+}
+
+/* Requests that need no ranks. */
+static int answered_at_once(int argc, char **argv) {
+  if (argc != 2) return 0;
+  if (strcmp(argv[1], "--version") == 0) {
+    printf("plenum %s\n", PLENUM_VERSION);
+  } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    print_usage(stdout);
+  } else {
+    return 0;
+  }
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  if (answered_at_once(argc, argv)) return 0;
+  pl_comm *comm = NULL;
+  pl_status status = pl_comm_create(&argc, &argv, &comm);
+  if (status == PL_OK) status = dispatch(comm, argc - 1, argv + 1);
+  /* Commands hand up agreed errors: all ranks hold the same, one tells it. */
+  if (status != PL_OK && (!comm || pl_comm_rank(comm) == 0)) {
+    PL_ERROR("%s: %s", pl_status_name(status), pl_last_reason()->message);
+    PL_DEBUG_LOG("noticed at %s:%d", pl_last_reason()->file, pl_last_reason()->line);
+  }
+  pl_log_close();
+  pl_comm_destroy(&comm);
+  if (fflush(stdout) != 0 && status == PL_OK) status = PL_E_IO;
+  return (int)status;
+}

@@ -1,0 +1,31 @@
+/* From the configuration to the options of each module: the one place where their words meet. */
+#ifndef LAUNCH_SETTINGS_H
+#define LAUNCH_SETTINGS_H
+
+#include "runtime/config/config.h"
+#include "runtime/data/augment.h"
+#include "runtime/optim/optim.h"
+#include "runtime/optim/schedule.h"
+#include "runtime/tensor/dtype.h"
+
+/* Lengths of a run, in steps. */
+typedef struct pl_lengths {
+  int64_t batch;          /* samples of the global batch */
+  double steps_per_epoch; /* samples of the dataset / batch */
+  int64_t steps;          /* of the whole run */
+} pl_lengths;
+
+pl_lengths pl_lengths_of(const pl_config *config, int64_t samples);
+
+/* A duration in steps, rounded to the nearest. */
+int64_t pl_duration_steps(pl_duration duration, const pl_lengths *lengths);
+
+pl_augment_options pl_augment_settings(const pl_config *config);
+pl_optim_options pl_optim_settings(const pl_config *config);
+pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *lengths);
+
+/* The type of activations: `auto` is bf16 where the processor computes in it, else f32. PL_E_USAGE
+ * where bf16 is asked for and can't be had. */
+pl_status pl_precision_setting(const pl_config *config, pl_dtype *precision);
+
+#endif

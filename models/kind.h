@@ -1,0 +1,24 @@
+/* The table that each method fills; private to models/. */
+#ifndef MODELS_KIND_H
+#define MODELS_KIND_H
+
+#include "models/method.h"
+
+/* A method's functions take its own state; see the pl_method_ functions for what they do. */
+typedef struct pl_method_kind {
+  const char *name;
+  int views;
+  pl_status (*create)(const pl_method_setup *setup, void **state);
+  void (*destroy)(void *state);
+  pl_status (*prepare)(void *state);
+  pl_status (*load)(void *state, const void *image, const float *buffers);
+  pl_status (*step)(void *state, const pl_image_source *source, float *buffers,
+                    bool want_uniformity, pl_gradsum *sums, pl_step_report *report);
+  pl_status (*compile_encoder)(const void *state, int rows, pl_net **out);
+  pl_net_costs (*costs)(const void *state);
+  size_t (*bytes)(const void *state);
+} pl_method_kind;
+
+extern const pl_method_kind pl_method_kind_simclr;
+
+#endif

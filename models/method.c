@@ -1,0 +1,59 @@
+#include "models/method.h"
+
+#include "models/kind.h"
+#include "runtime/base/memory.h"
+
+struct pl_method {
+  const pl_method_kind *kind;
+  void *state;
+};
+
+static const pl_method_kind *find_kind(int64_t name) {
+  switch ((pl_cfg_method)name) {
+    case PL_CFG_METHOD_SIMCLR: return &pl_method_kind_simclr;
+  }
+  return NULL;
+}
+
+pl_status pl_method_create(const pl_method_setup *setup, pl_method **out) {
+  const pl_method_kind *kind = find_kind(setup->config->method.name);
+  if (!kind) return PL_FAIL(PL_E_USAGE, "this build has no such method");
+  pl_method *method = pl_alloc(1, sizeof *method);
+  if (!method) return PL_E_INTERNAL;
+  method->kind = kind;
+  pl_status status = kind->create(setup, &method->state);
+  if (status != PL_OK) {
+    pl_free(method);
+    return status;
+  }
+  *out = method;
+  return PL_OK;
+}
+
+void pl_method_destroy(pl_method **method) {
+  if (!*method) return;
+  (*method)->kind->destroy((*method)->state);
+  pl_free(*method);
+  *method = NULL;
+}
+
+int pl_method_views(const pl_method *method) { return method->kind->views; }
+
+pl_status pl_method_prepare(pl_method *method) { return method->kind->prepare(method->state); }
+
+pl_status pl_method_load(pl_method *method, const void *image, const float *buffers) {
+  return method->kind->load(method->state, image, buffers);
+}
+
+pl_status pl_method_step(pl_method *method, const pl_image_source *source, float *buffers,
+                         bool want_uniformity, pl_gradsum *sums, pl_step_report *report) {
+  return method->kind->step(method->state, source, buffers, want_uniformity, sums, report);
+}
+
+pl_status pl_method_compile_encoder(const pl_method *method, int rows, pl_net **out) {
+  return method->kind->compile_encoder(method->state, rows, out);
+}
+
+pl_net_costs pl_method_costs(const pl_method *method) { return method->kind->costs(method->state); }
+
+size_t pl_method_bytes(const pl_method *method) { return method->kind->bytes(method->state); }

@@ -1,0 +1,176 @@
+/* SimCLR (Chen et al., "A simple framework for contrastive learning of visual representations",
+ * ICML 2020): two views of each sample through one encoder and projector, NT-Xent over the global
+ * batch.
+ *
+ * A leaf of g samples is one micro-batch of 2g images, first views first. */
+#include "losses/ntxent.h"
+#include "losses/pair.h"
+#include "models/encoder.h"
+#include "models/kind.h"
+#include "models/projector.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/tree.h"
+
+enum { VIEWS = 2 };
+
+typedef struct simclr {
+  pl_method_setup setup;
+  pl_graph *graph;
+  pl_value features, embedding;
+  pl_net *net;
+  pl_exec *exec;
+  pl_pair_sweep *sweep;
+  int width;              /* of the embedding */
+  int64_t rows;           /* local rows of embeddings: VIEWS * micro * local leaves */
+  float *z, *dz;          /* (rows, width) */
+  pl_image_source source; /* of the step under way, wrapped to take its time */
+  double fetch_ms;
+} simclr;
+
+static void simclr_destroy(void *state) {
+  simclr *m = state;
+  if (!m) return;
+  pl_free(m->z);
+  pl_free(m->dz);
+  pl_pair_sweep_destroy(&m->sweep);
+  pl_exec_destroy(&m->exec);
+  pl_net_destroy(&m->net);
+  pl_graph_destroy(&m->graph);
+  pl_free(m);
+}
+
+static pl_status build(simclr *m) {
+  const pl_config *c = m->setup.config;
+  PL_TRY(pl_graph_create(m->setup.space, "", &m->graph));
+  pl_graph *g = m->graph;
+  int side = (int)c->model.image_size;
+  pl_value images = pl_input(g, (pl_shape){.height = side, .width = side, .channels = 3});
+  m->features = pl_encoder(g, "encoder.", c, images);
+  pl_value z = pl_mlp_projector(g, "projector.", m->features, c->method.projector.count,
+                                c->method.projector.value, c->method.projector_norm,
+                                (float)c->model.norm.epsilon, (float)c->model.norm.momentum);
+  m->embedding = pl_l2_normalize(g, z, 1e-12F);
+  m->width = (int)c->method.projector.value[c->method.projector.count - 1];
+  return pl_graph_finish(g);
+}
+
+static pl_status simclr_create(const pl_method_setup *setup, void **state) {
+  simclr *m = pl_alloc(1, sizeof *m);
+  if (!m) return PL_E_INTERNAL;
+  m->setup = *setup;
+  pl_status status = build(m);
+  if (status != PL_OK) {
+    simclr_destroy(m);
+    return status;
+  }
+  *state = m;
+  return PL_OK;
+}
+
+static pl_norm_scope norm_scope(const pl_config *config) {
+  switch ((pl_cfg_scope)config->model.norm.scope) {
+    case PL_CFG_SCOPE_MICRO: return PL_NORM_MICRO;
+    case PL_CFG_SCOPE_RANK: return PL_NORM_RANK;
+    case PL_CFG_SCOPE_GLOBAL: break;
+  }
+  return PL_NORM_GLOBAL;
+}
+
+static pl_status simclr_prepare(void *state) {
+  simclr *m = state;
+  const pl_config *c = m->setup.config;
+  int64_t total = c->batch.global / c->batch.micro;
+  int64_t first, leaves;
+  pl_tree_part(total, pl_comm_size(m->setup.comm), pl_comm_rank(m->setup.comm), &first, &leaves);
+  int leaf_rows = VIEWS * (int)c->batch.micro;
+  m->rows = leaf_rows * leaves;
+  pl_net_options net = {.backend = m->setup.backend,
+                        .output = m->embedding,
+                        .rows = leaf_rows,
+                        .precision = m->setup.precision,
+                        .training = true,
+                        .scope = norm_scope(c)};
+  PL_TRY(pl_net_compile(m->graph, &net, &m->net));
+  pl_exec_options exec = {.leaves = leaves,
+                          .total_leaves = total,
+                          .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
+                          .ranks = pl_comm_ranks(m->setup.comm)};
+  PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
+  pl_pair_options pair = {.width = m->width,
+                          .leaf_rows = leaf_rows,
+                          .leaves = total,
+                          .tile_rows = (int)c->loss.tile_rows,
+                          .tile_cols = (int)c->loss.tile_cols};
+  PL_TRY(pl_pair_sweep_create(m->setup.comm, &pair, &m->sweep));
+  m->z = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->z);
+  m->dz = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->dz);
+  return m->z && m->dz ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status simclr_load(void *state, const void *image, const float *buffers) {
+  simclr *m = state;
+  return pl_net_load(m->net, image, buffers);
+}
+
+static pl_status timed_fetch(void *context, int64_t leaf, const float **images) {
+  simclr *m = context;
+  double start = pl_now_ms();
+  pl_status status = m->source.fetch(m->source.context, leaf, images);
+  m->fetch_ms += pl_now_ms() - start;
+  return status;
+}
+
+static pl_status simclr_step(void *state, const pl_image_source *source, float *buffers,
+                             bool want_uniformity, pl_gradsum *sums, pl_step_report *report) {
+  simclr *m = state;
+  m->source = *source;
+  m->fetch_ms = 0;
+  double start = pl_now_ms();
+  PL_TRY(pl_exec_forward(m->exec, timed_fetch, m, m->z, buffers));
+  double embedded = pl_now_ms();
+  report->forward_ms = embedded - start - m->fetch_ms;
+  PL_TRY(pl_ntxent(m->sweep, m->z, (int)m->setup.config->batch.micro,
+                   m->setup.config->method.temperature, want_uniformity, &report->figures, m->dz));
+  double judged = pl_now_ms();
+  report->gather_ms = pl_pair_gather_ms(m->sweep);
+  report->loss_ms = judged - embedded - report->gather_ms;
+  m->fetch_ms = 0;
+  PL_TRY(pl_exec_backward(m->exec, timed_fetch, m, m->dz, sums));
+  report->backward_ms = pl_now_ms() - judged - m->fetch_ms;
+  return PL_OK;
+}
+
+static pl_status simclr_compile_encoder(const void *state, int rows, pl_net **out) {
+  const simclr *m = state;
+  pl_net_options options = {.backend = m->setup.backend,
+                            .output = m->features,
+                            .rows = rows,
+                            .precision = m->setup.precision,
+                            .training = false};
+  return pl_net_compile(m->graph, &options, out);
+}
+
+static pl_net_costs simclr_costs(const void *state) {
+  const simclr *m = state;
+  return pl_net_get_costs(m->net);
+}
+
+static size_t simclr_bytes(const void *state) {
+  const simclr *m = state;
+  return pl_exec_bytes(m->exec) + pl_pair_sweep_bytes(m->sweep) +
+         2 * sizeof *m->z * (size_t)m->rows * (size_t)m->width;
+}
+
+const pl_method_kind pl_method_kind_simclr = {
+    .name = "simclr",
+    .views = VIEWS,
+    .create = simclr_create,
+    .destroy = simclr_destroy,
+    .prepare = simclr_prepare,
+    .load = simclr_load,
+    .step = simclr_step,
+    .compile_encoder = simclr_compile_encoder,
+    .costs = simclr_costs,
+    .bytes = simclr_bytes,
+};
