@@ -8,6 +8,8 @@
 #ifndef PL_OPTIM_OPTIM_H
 #define PL_OPTIM_OPTIM_H
 
+#include <stdbool.h>
+
 #include "runtime/base/ranks.h"
 #include "runtime/tensor/space.h"
 
