@@ -17,10 +17,11 @@
 typedef struct pl_comm pl_comm;
 typedef struct pl_request pl_request; /* an exchange under way */
 
-/* Starts the backend that fits how the process was started: mpi where the program was built with it
- * and a launcher (or more than one rank) is there, else self. PL_E_USAGE where the launcher started
- * several processes that do not see each other (SLURM_NTASKS > 1 or OMPI_COMM_WORLD_SIZE > 1, but a
- * world of one rank). Collective. */
+/* Starts the backend that fits how the process was started: mpi where a launcher is there, else
+ * self (MPI is then not even started). PL_E_USAGE where the launcher started several processes that
+ * do not see each other (a Slurm step of several tasks, or OMPI_COMM_WORLD_SIZE > 1, but a world of
+ * one rank), and for a launcher in a build without MPI. With mpi, a rank ends itself when its
+ * launcher dies. Once in a process. Collective. */
 pl_status pl_comm_create(int *argc, char ***argv, pl_comm **out);
 
 /* One process alone, without looking for a launcher; for tests and tools. Not collective. */
@@ -29,7 +30,8 @@ pl_status pl_comm_create_self(pl_comm **out);
 /* Collective. NULL is allowed. */
 void pl_comm_destroy(pl_comm **comm);
 
-/* Ends all ranks at once with this exit code; does not return. Not collective. */
+/* Ends all ranks at once with this exit code; does not return, and ends this process after a few
+ * seconds whatever hangs. From any thread; comm may be NULL. Not collective. */
 void pl_comm_abort(pl_comm *comm, int exit_code) __attribute__((noreturn));
 
 int pl_comm_rank(const pl_comm *comm);
@@ -56,8 +58,9 @@ pl_status pl_comm_allgather(pl_comm *comm, const void *send, void *recv, const s
 pl_status pl_comm_allgather_equal(pl_comm *comm, const void *send, void *recv, size_t bytes);
 
 /* Starts an exchange of pieces: piece k of send (send_bytes[k] bytes at send_offset[k]) goes to
- * rank k; recv gets the piece of each rank likewise. All arrays and both buffers stay with the
- * caller and must stay untouched until pl_comm_wait. Collective. */
+ * rank k; recv gets the piece of each rank likewise. Both buffers stay with the caller and must
+ * stay untouched until pl_comm_wait; the arrays are free again at the return. Collective; the sizes
+ * that two ranks name for a piece must match. */
 pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *send_bytes,
                                  const size_t *send_offset, void *recv, const size_t *recv_bytes,
                                  const size_t *recv_offset, pl_request **out);
@@ -78,7 +81,7 @@ pl_status pl_comm_sum_f64(pl_comm *comm, double *values, size_t n);
 /* The same as a handle for code below comm; valid as long as comm. */
 const pl_ranks *pl_comm_ranks(pl_comm *comm);
 
-/* Largest of each value over ranks. Collective; n must match on all ranks. */
+/* Largest of each value over ranks; NaN if any is. Collective; n must match on all ranks. */
 pl_status pl_comm_max_f64(pl_comm *comm, double *values, size_t n);
 
 /* Agrees on success: PL_OK if `status` is PL_OK on all ranks; else on all ranks the status of the

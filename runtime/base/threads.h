@@ -5,7 +5,24 @@
 #ifndef PL_BASE_THREADS_H
 #define PL_BASE_THREADS_H
 
-/* Processors this process may run on, from its affinity mask; at least 1. */
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The most processors that a Linux kernel is built for. */
+enum { PL_PROCESSORS_MAX = 8192 };
+
+/* A set of processors: bit k % 64 of word k / 64 stands for processor k. Plain data. */
+typedef struct pl_processors {
+  uint64_t word[PL_PROCESSORS_MAX / 64];
+} pl_processors;
+
+/* The processors this process may run on, from its affinity mask; empty if the system does not
+ * tell. */
+pl_processors pl_processors_allowed(void);
+
+bool pl_processors_overlap(const pl_processors *a, const pl_processors *b);
+
+/* Number of processors this process may run on; at least 1. */
 int pl_threads_allowed(void);
 
 /* Threads for each of `local_ranks` processes on this host: where the launcher bound each rank to

@@ -63,30 +63,60 @@ int pl_tree_depth(int64_t n) {
   return depth;
 }
 
-/* The sum of one element's pieces, in the tree's order. */
-static float sum_pieces_f32(const float *from, int pieces, size_t stride) {
-  if (pieces == 1) return *from;
-  int left = pieces / 2;
-  return sum_pieces_f32(from, left, stride) +
-         sum_pieces_f32(from + (size_t)left * stride, pieces - left, stride);
+/* Elements summed at a time: a chunk and the partial sums of all tree levels stay in the
+ * first-level cache, and a vector loop runs over it. */
+enum { CHUNK = 1024 };
+
+/* out[0..n) = tree sum of the pieces' first n elements; n <= CHUNK. The left subtree is summed in
+ * `out`, which may be the first piece: by then that piece has been read. */
+static void sum_chunk_f32(float *out, const float *from, int pieces, size_t stride, size_t n) {
+  if (pieces == 1) {
+    if (out != from) memcpy(out, from, n * sizeof *out);
+  } else if (pieces == 2) {
+    const float *second = from + stride;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) out[i] = from[i] + second[i];
+  } else {
+    float right[CHUNK];
+    int left = pieces / 2;
+    sum_chunk_f32(out, from, left, stride, n);
+    sum_chunk_f32(right, from + (size_t)left * stride, pieces - left, stride, n);
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) out[i] += right[i];
+  }
 }
 
-static double sum_pieces_f64(const double *from, int pieces, size_t stride) {
-  if (pieces == 1) return *from;
-  int left = pieces / 2;
-  return sum_pieces_f64(from, left, stride) +
-         sum_pieces_f64(from + (size_t)left * stride, pieces - left, stride);
+static void sum_chunk_f64(double *out, const double *from, int pieces, size_t stride, size_t n) {
+  if (pieces == 1) {
+    if (out != from) memcpy(out, from, n * sizeof *out);
+  } else if (pieces == 2) {
+    const double *second = from + stride;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) out[i] = from[i] + second[i];
+  } else {
+    double right[CHUNK];
+    int left = pieces / 2;
+    sum_chunk_f64(out, from, left, stride, n);
+    sum_chunk_f64(right, from + (size_t)left * stride, pieces - left, stride, n);
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) out[i] += right[i];
+  }
 }
 
 void pl_tree_sum_f32(float *out, const float *from, int pieces, size_t stride, size_t n) {
   if (pieces == 1 && out == from) return;
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < n; i++) out[i] = sum_pieces_f32(from + i, pieces, stride);
+#pragma omp parallel for schedule(static) if (n > (size_t)16 * CHUNK)
+  for (size_t i = 0; i < n; i += CHUNK) {
+    sum_chunk_f32(out + i, from + i, pieces, stride, n - i < CHUNK ? n - i : CHUNK);
+  }
 }
 
 void pl_tree_sum_f64(double *out, const double *from, int pieces, size_t stride, size_t n) {
   if (pieces == 1 && out == from) return;
-  for (size_t i = 0; i < n; i++) out[i] = sum_pieces_f64(from + i, pieces, stride);
+#pragma omp parallel for schedule(static) if (n > (size_t)16 * CHUNK)
+  for (size_t i = 0; i < n; i += CHUNK) {
+    sum_chunk_f64(out + i, from + i, pieces, stride, n - i < CHUNK ? n - i : CHUNK);
+  }
 }
 
 void pl_tree_push_f64(double *sums, size_t width, int64_t n, int64_t leaf, const double *values) {

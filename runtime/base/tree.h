@@ -27,8 +27,9 @@ int pl_tree_slot(int64_t n, int64_t leaf);
 /* Stack positions needed for n leaves: 1 + ceil(log2(n)). */
 int pl_tree_depth(int64_t n);
 
-/* out[0..n) = tree sum of `pieces` arrays of n elements that lie `stride` elements apart in `from`.
- * `out` may be the first piece. Threaded; the additions of an element do not depend on threads. */
+/* out[0..n) = tree sum of `pieces` arrays of n elements that lie `stride` >= n elements apart in
+ * `from`. `out` may be the first piece, and may not overlap the pieces otherwise. Threaded; the
+ * additions of an element do not depend on threads. */
 void pl_tree_sum_f32(float *out, const float *from, int pieces, size_t stride, size_t n);
 void pl_tree_sum_f64(double *out, const double *from, int pieces, size_t stride, size_t n);
 

@@ -1,0 +1,155 @@
+/* The handle: which backend, where this rank is, and moving bytes through the backend. */
+#include "comm/comm.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comm/backend.h"
+#include "comm/launcher.h"
+#include "comm/mpi/mpi.h"
+#include "comm/self/self.h"
+#include "runtime/base/memory.h"
+
+static pl_status sum_for_ranks(void *context, double *values, size_t n) {
+  return pl_comm_sum_f64(context, values, n);
+}
+
+/* A handle with the self backend, which a larger one may replace. */
+static pl_comm *new_comm(void) {
+  pl_comm *comm = pl_alloc(1, sizeof *comm);
+  if (!comm) return NULL;
+  comm->backend = &pl_self_backend;
+  comm->place = (pl_place){.size = 1, .local_size = 1, .bound_apart = true};
+  /* A name that is too long may come without its end. */
+  if (gethostname(comm->place.host, PL_HOST_MAX - 1) != 0) strcpy(comm->place.host, "localhost");
+  return comm;
+}
+
+enum { AGREE_BYTES = 64 }; /* scratch of an agreement for each rank, at most */
+
+/* What depends on the number of ranks. */
+static pl_status complete(pl_comm *comm) {
+  comm->ranks = (pl_ranks){
+      .rank = comm->place.rank, .count = comm->place.size, .context = comm, .sum = sum_for_ranks};
+  comm->equal_parts = pl_alloc((size_t)comm->place.size, sizeof *comm->equal_parts);
+  comm->agreed = pl_alloc(PL_REASON_MAX, 1);
+  if (!comm->equal_parts || !comm->agreed) return PL_E_INTERNAL;
+  /* Agreeing on a failure, lack of memory among them, must not need memory. */
+  return pl_comm_scratch(comm, (size_t)comm->place.size * AGREE_BYTES) ? PL_OK : PL_E_INTERNAL;
+}
+
+pl_status pl_comm_create_self(pl_comm **out) {
+  pl_comm *comm = new_comm();
+  if (!comm) return PL_E_INTERNAL;
+  pl_status status = complete(comm);
+  if (status != PL_OK) pl_comm_destroy(&comm);
+  *out = comm;
+  return status;
+}
+
+static pl_status check_launcher(const pl_launcher *launcher, int size) {
+  if (launcher->tasks <= 1 || size > 1) return PL_OK;
+  return PL_FAIL(PL_E_USAGE,
+                 "the launcher started %d processes (%s), but each of them sees one rank only: "
+                 "they would all do the same work. Launch with the mpirun of the MPI that plenum "
+                 "was built with, or with srun --mpi=pmix",
+                 launcher->tasks, launcher->source);
+}
+
+pl_status pl_comm_create(int *argc, char ***argv, pl_comm **out) {
+  *out = NULL;
+  pl_launcher launcher = pl_launcher_look();
+  pl_comm *comm = new_comm();
+  if (!comm) return PL_E_INTERNAL;
+  pl_status status = PL_OK;
+  if (launcher.found) {
+    PL_TRY_OR(done, status, pl_mpi_start(argc, argv, &comm->backend, &comm->state, &comm->place));
+  }
+  PL_TRY_OR(done, status, check_launcher(&launcher, comm->place.size));
+  PL_TRY_OR(done, status, complete(comm));
+  *out = comm;
+  comm = NULL;
+done:
+  pl_comm_destroy(&comm);
+  return status;
+}
+
+void pl_comm_destroy(pl_comm **comm) {
+  if (!*comm) return;
+  (*comm)->backend->close((*comm)->state);
+  pl_free((*comm)->scratch);
+  pl_free((*comm)->equal_parts);
+  pl_free((*comm)->agreed);
+  pl_free(*comm);
+  *comm = NULL;
+}
+
+enum { ABORT_SECONDS = 10 };
+
+static void *end_at_deadline(void *exit_code) {
+  sleep(ABORT_SECONDS);
+  _exit((int)(intptr_t)exit_code);
+}
+
+void pl_comm_abort(pl_comm *comm, int exit_code) {
+  /* The library, or a lock on a stream, may be what hangs. */
+  pthread_t deadline;
+  pthread_create(&deadline, NULL, end_at_deadline, (void *)(intptr_t)exit_code);
+  fflush(stdout);
+  fflush(stderr);
+  if (comm) comm->backend->abort(comm->state, exit_code);
+  _exit(exit_code);
+}
+
+int pl_comm_rank(const pl_comm *comm) { return comm->place.rank; }
+int pl_comm_size(const pl_comm *comm) { return comm->place.size; }
+int pl_comm_local_rank(const pl_comm *comm) { return comm->place.local_rank; }
+int pl_comm_local_size(const pl_comm *comm) { return comm->place.local_size; }
+const char *pl_comm_host(const pl_comm *comm) { return comm->place.host; }
+const char *pl_comm_backend(const pl_comm *comm) { return comm->backend->name; }
+bool pl_comm_bound_apart(const pl_comm *comm) { return comm->place.bound_apart; }
+const pl_ranks *pl_comm_ranks(pl_comm *comm) { return &comm->ranks; }
+
+void *pl_comm_scratch(pl_comm *comm, size_t bytes) {
+  if (bytes > comm->scratch_size) {
+    pl_free(comm->scratch);
+    comm->scratch = pl_alloc(bytes, 1);
+    comm->scratch_size = comm->scratch ? bytes : 0;
+  }
+  return comm->scratch;
+}
+
+pl_status pl_comm_barrier(pl_comm *comm) { return comm->backend->barrier(comm->state); }
+
+pl_status pl_comm_broadcast(pl_comm *comm, void *data, size_t bytes, int root) {
+  return comm->backend->broadcast(comm->state, data, bytes, root);
+}
+
+pl_status pl_comm_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes) {
+  return comm->backend->allgather(comm->state, send, recv, bytes);
+}
+
+pl_status pl_comm_allgather_equal(pl_comm *comm, const void *send, void *recv, size_t bytes) {
+  for (int k = 0; k < comm->place.size; k++) comm->equal_parts[k] = bytes;
+  return comm->backend->allgather(comm->state, send, recv, comm->equal_parts);
+}
+
+pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *send_bytes,
+                                 const size_t *send_offset, void *recv, const size_t *recv_bytes,
+                                 const size_t *recv_offset, pl_request **out) {
+  return comm->backend->start_alltoall(comm->state, send, send_bytes, send_offset, recv, recv_bytes,
+                                       recv_offset, out);
+}
+
+pl_status pl_comm_start_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes,
+                                  pl_request **out) {
+  return comm->backend->start_allgather(comm->state, send, recv, bytes, out);
+}
+
+pl_status pl_comm_progress(pl_comm *comm) { return comm->backend->progress(comm->state); }
+
+pl_status pl_comm_wait(pl_comm *comm, pl_request **request) {
+  return *request ? comm->backend->wait(comm->state, request) : PL_OK;
+}
