@@ -146,14 +146,20 @@ void pl_config_defaults(pl_config *config);
 
 /* Reads YAML from memory over the values that `config` holds; `name` is the file's, for messages.
  * PL_E_USAGE: "file:line:column: …". Where augment.preset is given, it sets the group's other keys
- * first, whatever the order of lines. */
+ * first, whatever the order of lines. After an error `config` is as it was; the same holds for the
+ * two below. */
 pl_status pl_config_parse(pl_config *config, const char *name, const char *text, size_t size);
 
 /* Reads a YAML file. A missing file is PL_E_USAGE. */
 pl_status pl_config_read(pl_config *config, const char *path);
 
-/* Applies one override, "optim.lr=0.4"; the value is YAML ("method.projector=[512, 128]"). */
+/* Applies one override, "optim.lr=0.4"; the value is YAML ("method.projector=[512, 128]").
+ * Overrides take effect one after another: augment.preset sets its group anew. */
 pl_status pl_config_override(pl_config *config, const char *assignment);
+
+/* The folder of the run: run.dir, or runs/NAME where that is empty. `out` takes PL_PATH_MAX bytes.
+ */
+void pl_config_run_dir(const pl_config *config, char *out);
 
 /* Checks what concerns several keys: batch divisible by micro, crop_min <= crop_max, recompute with
  * batch norm of global scope, required keys given … PL_E_USAGE names the keys. */

@@ -1,0 +1,114 @@
+/* What concerns several keys at once. Each key's own range is checked when it is read. */
+#include <string.h>
+
+#include "runtime/config/keys.h"
+
+/* The divisor of `global` that is nearest to `micro`; the smaller of two equally near. */
+static int64_t nearest_divisor(int64_t global, int64_t micro) {
+  for (int64_t distance = 0; distance < micro; distance++) {
+    if (global % (micro - distance) == 0) return micro - distance;
+    if (global % (micro + distance) == 0) return micro + distance;
+  }
+  return 1;
+}
+
+static pl_status check_batch(const pl_config *config) {
+  int64_t global = config->batch.global, micro = config->batch.micro;
+  if (global % micro == 0) return PL_OK;
+  int64_t below = global / micro * micro;
+  if (below == 0) {
+    return PL_FAIL(PL_E_USAGE,
+                   "batch.global %lld is smaller than batch.micro %lld: use batch.micro=%lld",
+                   (long long)global, (long long)micro, (long long)global);
+  }
+  return PL_FAIL(
+      PL_E_USAGE,
+      "batch.global %lld is not a multiple of batch.micro %lld: use batch.global=%lld or "
+      "%lld, or batch.micro=%lld",
+      (long long)global, (long long)micro, (long long)below, (long long)(below + micro),
+      (long long)nearest_divisor(global, micro));
+}
+
+static pl_status check_recompute(const pl_config *config) {
+  int64_t scope = config->model.norm.scope;
+  if (config->batch.activations != PL_CFG_ACTIVATIONS_RECOMPUTE || scope == PL_CFG_SCOPE_MICRO) {
+    return PL_OK;
+  }
+  return PL_FAIL(PL_E_USAGE,
+                 "batch.activations=recompute works on one micro-batch at a time, but batch norm "
+                 "with model.norm.scope=%s needs the statistics of several: use "
+                 "model.norm.scope=micro, or batch.activations=keep",
+                 scope == PL_CFG_SCOPE_RANK ? "rank" : "global");
+}
+
+static pl_status check_ordered(const char *low_name, double low, const char *high_name,
+                               double high) {
+  if (low <= high) return PL_OK;
+  return PL_FAIL(PL_E_USAGE, "%s %g is above %s %g", low_name, low, high_name, high);
+}
+
+static pl_status check_augment(const pl_config *config) {
+  PL_TRY(check_ordered("augment.crop_min", config->augment.crop_min, "augment.crop_max",
+                       config->augment.crop_max));
+  PL_TRY(check_ordered("augment.aspect_min", config->augment.aspect_min, "augment.aspect_max",
+                       config->augment.aspect_max));
+  PL_TRY(check_ordered("augment.blur_sigma_min", config->augment.blur_sigma_min,
+                       "augment.blur_sigma_max", config->augment.blur_sigma_max));
+  int64_t kernel = config->augment.blur_kernel;
+  if (kernel != 0 && kernel % 2 == 0) {
+    return PL_FAIL(PL_E_USAGE, "augment.blur_kernel must be odd or auto, not %lld",
+                   (long long)kernel);
+  }
+  return PL_OK;
+}
+
+static pl_status check_milestones(const pl_config *config) {
+  const pl_duration_list *milestones = &config->optim.milestones;
+  if (config->optim.schedule == PL_CFG_SCHEDULE_STEP && milestones->count == 0) {
+    return PL_FAIL(PL_E_USAGE, "optim.schedule=step needs optim.milestones");
+  }
+  for (int i = 1; i < milestones->count; i++) {
+    const pl_duration *before = &milestones->value[i - 1], *here = &milestones->value[i];
+    if (here->epochs != before->epochs) {
+      return PL_FAIL(PL_E_USAGE, "optim.milestones mixes epochs and steps");
+    }
+    if (here->amount <= before->amount) {
+      return PL_FAIL(PL_E_USAGE, "optim.milestones must ascend, but %g follows %g", here->amount,
+                     before->amount);
+    }
+  }
+  return PL_OK;
+}
+
+static pl_status check_run(const pl_config *config) {
+  const char *name = config->run.name;
+  if (*name == '\0') return PL_FAIL(PL_E_USAGE, "run.name is empty");
+  if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    return PL_FAIL(PL_E_USAGE, "run.name '%s' can't be the name of a folder; run.dir takes a path",
+                   name);
+  }
+  if (*config->data.train == '\0') {
+    return PL_FAIL(PL_E_USAGE, "data.train is not given: it names the dataset folder to train on");
+  }
+  return PL_OK;
+}
+
+static pl_status check_optim(const pl_config *config) {
+  int64_t name = config->optim.name;
+  bool has_momentum = name == PL_CFG_OPTIM_SGD || name == PL_CFG_OPTIM_LARS;
+  if (has_momentum && config->optim.nesterov && config->optim.momentum == 0) {
+    return PL_FAIL(PL_E_USAGE, "optim.nesterov needs optim.momentum above 0");
+  }
+  return check_milestones(config);
+}
+
+pl_status pl_config_check(const pl_config *config) {
+  PL_TRY(check_run(config));
+  PL_TRY(check_batch(config));
+  PL_TRY(check_recompute(config));
+  if (config->method.projector.count == 0) {
+    return PL_FAIL(PL_E_USAGE, "method.projector is empty: its last layer makes the embedding");
+  }
+  PL_TRY(check_augment(config));
+  return check_optim(config);
+}
