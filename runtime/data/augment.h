@@ -1,13 +1,16 @@
 /* Augmentation of images, as in SimCLR (Chen 2020, appendix A): random resized crop, flip, colour
- * jitter in random order, grey, Gaussian blur, solarize, normalise.
+ * jitter in random order, grey, Gaussian blur, solarize, normalise; in this order.
  *
  * Two halves. pl_augment_draw turns a stream of random numbers into parameters; pl_augment_apply
  * computes the view for given parameters. Each operation gives, within rounding, what torchvision's
- * functional operation gives on float tensors for the same parameters (resize with antialias). */
+ * functional operation gives on float tensors for the same parameters (resize with antialias). One
+ * exception: where bicubic interpolation overshoots, the result is clamped to [0, 1], as
+ * torchvision does for 8-bit images; the colour operations that follow are meant for that range. */
 #ifndef PL_DATA_AUGMENT_H
 #define PL_DATA_AUGMENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "runtime/base/random.h"
 #include "runtime/data/dataset.h"
@@ -16,8 +19,8 @@ typedef enum pl_interpolation { PL_BILINEAR, PL_BICUBIC } pl_interpolation;
 
 /* Distribution of views. Probabilities and factors as in torchvision's ColorJitter & co. */
 typedef struct pl_augment_options {
-  int size;         /* output is size × size */
-  bool random_crop; /* false: shorter side to `size`/crop_ratio, centre crop (evaluation) */
+  int size;                      /* output is size × size */
+  bool random_crop;              /* false: the crop of the evaluation view */
   double crop_min, crop_max;     /* area share */
   double aspect_min, aspect_max; /* width / height */
   pl_interpolation interpolation;
@@ -29,13 +32,14 @@ typedef struct pl_augment_options {
   double blur, blur_sigma_min, blur_sigma_max; /* probability; sigma in pixels */
   int blur_kernel;       /* odd; 0: the odd number next to a tenth of `size`, at least 3 */
   double solarize;       /* probability; threshold 0.5 */
-  double centre_ratio;   /* evaluation: size / shorter side before the crop, e.g. 0.875; 1 */
+  double centre_ratio;   /* evaluation: side of the centred square box / shorter side; in (0, 1] */
   float mean[3], std[3]; /* of RGB in [0, 1]; output = (x - mean) / std */
 } pl_augment_options;
 
 enum { PL_JITTER_BRIGHTNESS, PL_JITTER_CONTRAST, PL_JITTER_SATURATION, PL_JITTER_HUE };
 
-/* Parameters of one view. */
+/* Parameters of one view. A brightness, contrast or saturation of 1 and a hue of 0 change nothing
+ * and are skipped. */
 typedef struct pl_view_params {
   int top, left, height, width; /* crop box in the source image */
   bool flip, jitter, grey, blur, solarize;
@@ -43,24 +47,29 @@ typedef struct pl_view_params {
   float brightness, contrast, saturation, hue, sigma;
 } pl_view_params;
 
-/* Draws for an image of the given size. Uses a fixed number of random numbers per decision,
- * whatever the outcome of the others. The crop box follows torchvision's RandomResizedCrop (ten
- * tries, then the largest centred box). */
+/* PL_E_USAGE names the first option that is out of range. The functions below need options that
+ * pass. */
+pl_status pl_augment_check(const pl_augment_options *options);
+
+/* Draws for an image of the given size. No decision's numbers depend on the outcome of another. The
+ * crop box follows torchvision's RandomResizedCrop (ten tries, then the largest centred box). */
 void pl_augment_draw(const pl_augment_options *options, int width, int height, pl_random *random,
                      pl_view_params *params);
 
-/* Parameters of the evaluation view (no randomness). */
+/* Parameters of the evaluation view (no randomness): the centred square of centre_ratio times the
+ * shorter side. */
 void pl_augment_centre(const pl_augment_options *options, int width, int height,
                        pl_view_params *params);
 
 /* Scratch of one thread; zero-initialise, free with pl_augment_scratch_free. */
 typedef struct pl_augment_scratch {
-  float *block;
-  size_t capacity; /* floats */
+  unsigned char *block;
+  size_t capacity; /* bytes */
 } pl_augment_scratch;
 void pl_augment_scratch_free(pl_augment_scratch *scratch);
 
-/* view: (size, size, 3) f32, normalised. */
+/* view: (size, size, 3) f32, normalised. PL_E_INTERNAL for a crop box outside the image or when
+ * memory can't be had. Safe from several threads with different scratch. */
 pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_params *params,
                            const pl_image *image, pl_augment_scratch *scratch, float *view);
 
