@@ -23,3 +23,11 @@ void pl_config_run_dir(const pl_config *config, char *out) {
     snprintf(out, PL_PATH_MAX, "runs/%s", config->run.name);
   }
 }
+
+pl_status pl_config_load(pl_config *config, const char *path, const char *const *overrides,
+                         int count) {
+  pl_config_defaults(config);
+  PL_TRY(pl_config_read(config, path));
+  for (int i = 0; i < count; i++) PL_TRY(pl_config_override(config, overrides[i]));
+  return pl_context(pl_config_check(config), "%s", path);
+}

@@ -165,6 +165,10 @@ void pl_config_run_dir(const pl_config *config, char *out);
  * batch norm of global scope, required keys given … PL_E_USAGE names the keys. */
 pl_status pl_config_check(const pl_config *config);
 
+/* All of the above: defaults, file, overrides in their order, checks. */
+pl_status pl_config_load(pl_config *config, const char *path, const char *const *overrides,
+                         int count);
+
 /* The effective configuration as YAML: every key, grouped, readable by pl_config_parse with the
  * same result, bit for bit. The caller owns the text (pl_free). */
 pl_status pl_config_write(const pl_config *config, char **text);
