@@ -1,11 +1,11 @@
 /* Executing a compiled network over the local leaves of a batch.
  *
- * Two walks. Where every batch norm stays within its micro-batch, leaf after leaf runs through the
- * whole network. Where one reaches further (scope rank or global), all local leaves pass operation
- * by operation, so that their sums can be put together. Both give each leaf's kernels the same
- * arguments. Activations are either kept from forward to backward or, leaf by leaf, recomputed
- * (gradient caching; Gao et al. 2021), which needs memory for one leaf only. No allocation happens
- * after pl_exec_create. */
+ * Where every batch norm stays within its micro-batch, leaf after leaf runs through the whole
+ * network. Where they reach further (scope rank or global), all local leaves pass the stretch up to
+ * the next norm, so that their sums can be put together, and then the next. Both give each leaf's
+ * kernels the same arguments. Activations are either kept from forward to backward or, leaf by
+ * leaf, recomputed (gradient caching; Gao et al. 2021), which needs memory for one leaf only. No
+ * allocation happens after pl_exec_create. */
 #ifndef PL_NET_EXEC_H
 #define PL_NET_EXEC_H
 

@@ -95,7 +95,7 @@ pl_value pl_l2_normalize(pl_graph *g, pl_value x, float epsilon);
 /* Ends building; reports the first build error. */
 pl_status pl_graph_finish(pl_graph *g);
 
-/* For compilers and tests. Operations are in order of execution. */
+/* For compilers and tests. Operations are in order of execution; operation i writes value i. */
 int pl_graph_ops(const pl_graph *g);
 const pl_op *pl_graph_op(const pl_graph *g, int index);
 int pl_graph_values(const pl_graph *g);

@@ -19,10 +19,11 @@ typedef struct pl_net_options {
   pl_norm_scope scope; /* of all batch norms */
 } pl_net_options;
 
-/* Exact figures, known before anything runs. */
+/* Exact figures, known before anything runs. Activations take leaves * held_bytes + scratch_bytes;
+ * for inference or with recomputing held_bytes + scratch_bytes, whatever the leaves. */
 typedef struct pl_net_costs {
-  size_t held_bytes;    /* per leaf, from its forward to its backward */
-  size_t scratch_bytes; /* once, or per leaf where batch norms reach beyond the leaf */
+  size_t held_bytes;    /* per leaf; where batch norms reach beyond the leaf, all its memory */
+  size_t scratch_bytes; /* once: shared by all leaves */
   double forward_flops, backward_flops; /* per leaf */
 } pl_net_costs;
 

@@ -1,0 +1,98 @@
+#include "runtime/base/memory.h"
+#include "runtime/base/tree.h"
+#include "runtime/net/exec_state.h"
+
+static pl_status check_options(const pl_net *net, const pl_exec_options *options) {
+  if (options->leaves < 1 || options->total_leaves < options->leaves) {
+    return PL_FAIL(PL_E_INTERNAL, "an executor for %lld of %lld leaves", (long long)options->leaves,
+                   (long long)options->total_leaves);
+  }
+  if (options->recompute && net->wide) {
+    return PL_FAIL(PL_E_USAGE,
+                   "activations can't be recomputed with batch norm of scope %s, whose statistics "
+                   "need all micro-batches at once: keep them, or use scope micro",
+                   net->options.scope == PL_NORM_GLOBAL ? "global" : "rank");
+  }
+  return PL_OK;
+}
+
+/* `count` zeroed elements that count as the executor's. */
+static void *reserve(pl_exec *exec, size_t count, size_t size) {
+  exec->bytes += count * size;
+  return pl_alloc(count, size);
+}
+
+static pl_status reserve_memory(pl_exec *exec) {
+  const pl_net *net = exec->net;
+  const size_t *bytes = net->arena_bytes;
+  bool keeps = net->options.training && !exec->options.recompute;
+  size_t depth = (size_t)pl_tree_depth(exec->options.leaves);
+  exec->arena_stride[PL_ARENA_HELD] = keeps ? bytes[PL_ARENA_HELD] : 0;
+  exec->arena[PL_ARENA_HELD] =
+      reserve(exec, keeps ? (size_t)exec->options.leaves : 1, bytes[PL_ARENA_HELD]);
+  exec->arena[PL_ARENA_SCRATCH] = reserve(exec, 1, bytes[PL_ARENA_SCRATCH]);
+  exec->kernel_scratch = reserve(exec, 1, net->kernel_scratch_bytes);
+  exec->leaf_sums = reserve(exec, net->widest_sums, sizeof(double));
+  exec->totals = reserve(exec, net->widest_sums, sizeof(double));
+  exec->sum_stack = reserve(exec, net->wide ? depth * net->widest_sums : 0, sizeof(double));
+  exec->statistics = reserve(exec, net->statistics, sizeof(double));
+  exec->statistic_stack = reserve(exec, net->wide ? 0 : depth * net->statistics, sizeof(double));
+  return exec->arena[PL_ARENA_HELD] && exec->arena[PL_ARENA_SCRATCH] && exec->kernel_scratch &&
+                 exec->leaf_sums && exec->totals && exec->sum_stack && exec->statistics &&
+                 exec->statistic_stack
+             ? PL_OK
+             : PL_E_INTERNAL;
+}
+
+pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **out) {
+  pl_status status = PL_OK;
+  PL_TRY(check_options(net, options));
+  pl_exec *exec = pl_alloc(1, sizeof *exec);
+  if (!exec) return PL_E_INTERNAL;
+  exec->net = net;
+  exec->options = *options;
+  PL_TRY_OR(done, status, reserve_memory(exec));
+  *out = exec;
+  exec = NULL;
+done:
+  pl_exec_destroy(&exec);
+  return status;
+}
+
+void pl_exec_destroy(pl_exec **exec) {
+  if (!*exec) return;
+  for (int i = 0; i < PL_ARENAS; i++) pl_free((*exec)->arena[i]);
+  pl_free((*exec)->kernel_scratch);
+  pl_free((*exec)->leaf_sums);
+  pl_free((*exec)->sum_stack);
+  pl_free((*exec)->totals);
+  pl_free((*exec)->statistics);
+  pl_free((*exec)->statistic_stack);
+  pl_free(*exec);
+  *exec = NULL;
+}
+
+size_t pl_exec_bytes(const pl_exec *exec) { return exec->bytes; }
+
+pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
+                          float *buffers) {
+  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .out = out};
+  PL_TRY(pl_pass_forward(&pass));
+  exec->ran_forward = true;
+  return pl_running_update(exec, buffers);
+}
+
+pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, const float *dout,
+                           pl_gradsum *sums) {
+  if (!exec->ran_forward || !exec->net->options.training) {
+    return PL_FAIL(PL_E_INTERNAL, "backward without a forward pass in training before it");
+  }
+  exec->ran_forward = false;
+  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .dout = dout, .sums = sums};
+  if (!exec->options.recompute) return pl_pass_backward(&pass);
+  for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
+    PL_TRY(pl_pass_leaf_forward(&pass, leaf));
+    PL_TRY(pl_pass_leaf_backward(&pass, leaf));
+  }
+  return PL_OK;
+}

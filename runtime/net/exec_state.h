@@ -1,0 +1,53 @@
+/* The inside of an executor; private to runtime/net. */
+#ifndef PL_NET_EXEC_STATE_H
+#define PL_NET_EXEC_STATE_H
+
+#include "runtime/net/exec.h"
+#include "runtime/net/plan.h"
+
+struct pl_exec {
+  pl_net *net;
+  pl_exec_options options;
+  char *arena[PL_ARENAS];
+  size_t arena_stride[PL_ARENAS]; /* bytes from leaf to leaf; 0 where all use the same */
+  void *kernel_scratch;
+  size_t bytes;
+  bool ran_forward; /* backward may follow */
+  /* Sums of one norm: a leaf's, the stack of partial sums over leaves, the totals of its scope. */
+  double *leaf_sums, *sum_stack, *totals;
+  /* Means and unbiased variances of all norms: of the leaf or scope just computed, and the stack of
+   * partial sums over leaves. */
+  double *statistics, *statistic_stack;
+};
+
+/* One pass over the local leaves, and what its caller handed in. */
+typedef struct pl_pass {
+  pl_exec *exec;
+  pl_exec_fetch fetch;
+  void *context;
+  float *out;        /* NULL when activations are recomputed: nobody needs the output again */
+  const float *dout; /* backward */
+  pl_gradsum *sums;  /* backward */
+} pl_pass;
+
+/* All leaves forward, or all backward; stretches without norms that reach beyond the leaf run leaf
+ * after leaf. Collective where a norm has scope global. */
+pl_status pl_pass_forward(const pl_pass *pass);
+pl_status pl_pass_backward(const pl_pass *pass);
+
+/* One leaf forward or backward through the whole network, which has no such norms. */
+pl_status pl_pass_leaf_forward(const pl_pass *pass, int64_t leaf);
+pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf);
+
+/* Running statistics (running.c). Notes those of a norm from its sums over `count` elements per
+ * channel. */
+void pl_running_note(pl_exec *exec, const pl_step *step, const double *totals, double count);
+
+/* Scope micro: adds those of leaf `leaf`, all noted, to the sum over leaves. */
+void pl_running_push_leaf(pl_exec *exec, int64_t leaf);
+
+/* Moves the running statistics in `buffers` on by one step. Collective for scopes micro and rank.
+ */
+pl_status pl_running_update(pl_exec *exec, float *buffers);
+
+#endif

@@ -1,0 +1,259 @@
+/* Passes over the leaves. A norm whose statistics reach beyond the leaf is a border: all leaves
+ * must have given their sums before any goes on. Between borders leaves run one after another, so
+ * that a leaf's values are still warm when the next operation reads them; a network without borders
+ * is one such stretch. */
+#include <string.h>
+
+#include "runtime/base/tree.h"
+#include "runtime/net/exec_state.h"
+
+static bool is_border(const pl_net *net, int step) {
+  return net->wide && net->step[step].needs.phase_sums > 0;
+}
+
+/* Elements per channel in one leaf's input of a norm. */
+static double leaf_count(const pl_net *net, const pl_step *step) {
+  return (double)net->options.rows * step->op.in_shape.height * step->op.in_shape.width;
+}
+
+static double scope_count(const pl_exec *exec, const pl_step *step) {
+  int64_t leaves = exec->net->options.scope == PL_NORM_GLOBAL ? exec->options.total_leaves
+                                                              : exec->options.leaves;
+  return leaf_count(exec->net, step) * (double)leaves;
+}
+
+/* Where a leaf's piece of memory is now. */
+static void *locate(const pl_pass *pass, int64_t leaf, pl_place place) {
+  const pl_exec *exec = pass->exec;
+  if (place.arena == PL_ARENA_NONE || place.arena == PL_ARENA_DOUT) return NULL;
+  return exec->arena[place.arena] + (size_t)leaf * exec->arena_stride[place.arena] + place.offset;
+}
+
+static pl_kernel_args forward_args(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  const pl_net *net = pass->exec->net;
+  const pl_op *op = &step->op;
+  return (pl_kernel_args){
+      .x = locate(pass, leaf, net->value[op->input[0]]),
+      .skip = op->inputs == 2 ? locate(pass, leaf, net->value[op->input[1]]) : NULL,
+      .y = locate(pass, leaf, net->value[op->output]),
+      .saved = locate(pass, leaf, step->saved),
+      .scratch = pass->exec->kernel_scratch};
+}
+
+/* Values that backward does not read may share their memory with others by then; their pointers are
+ * left out so that a kernel that reads them all the same is found out at once. */
+static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  const pl_net *net = pass->exec->net;
+  const pl_op *op = &step->op;
+  pl_kernel_args args = forward_args(pass, leaf, step);
+  args.skip = NULL;
+  if (!step->needs.backward_reads_x) args.x = NULL;
+  if (!step->needs.backward_reads_y) args.y = NULL;
+  pl_place dy = net->gradient[op->output];
+  args.dy = dy.arena == PL_ARENA_DOUT
+                ? pass->dout + (size_t)leaf * pl_net_value_elements(net, op->output)
+                : locate(pass, leaf, dy);
+  if (step->spec.need_dx) {
+    bool part = step->dx_part.arena != PL_ARENA_NONE;
+    args.dx = locate(pass, leaf, part ? step->dx_part : net->gradient[op->input[0]]);
+  }
+  if (op->inputs == 2) {
+    bool part = step->dskip_part.arena != PL_ARENA_NONE;
+    args.dskip = locate(pass, leaf, part ? step->dskip_part : net->gradient[op->input[1]]);
+  }
+  if (op->weight >= 0) args.dweight = pl_gradsum_slot(pass->sums, leaf, op->weight);
+  if (op->bias >= 0) args.dbias = pl_gradsum_slot(pass->sums, leaf, op->bias);
+  return args;
+}
+
+static pl_status convert(const pl_net *net, pl_dtype to_type, void *to, pl_dtype from_type,
+                         const void *from, size_t n) {
+  if (to_type != from_type) return net->options.backend->convert(to_type, to, from_type, from, n);
+  memcpy(to, from, n * pl_dtype_bytes(to_type));
+  return PL_OK;
+}
+
+static pl_status load_input(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  const pl_net *net = pass->exec->net;
+  const float *images = NULL;
+  PL_TRY(pass->fetch(pass->context, leaf, &images));
+  return convert(net, pl_net_value_type(net, step->op.output),
+                 locate(pass, leaf, net->value[step->op.output]), PL_F32, images,
+                 pl_net_value_elements(net, step->op.output));
+}
+
+static pl_status store_output(const pl_pass *pass, int64_t leaf) {
+  const pl_net *net = pass->exec->net;
+  pl_value output = net->options.output;
+  size_t n = pl_net_value_elements(net, output);
+  return convert(net, PL_F32, pass->out + (size_t)leaf * n, net->output_type,
+                 locate(pass, leaf, net->value[output]), n);
+}
+
+static pl_status forward_step(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  pl_exec *exec = pass->exec;
+  const pl_backend *backend = exec->net->options.backend;
+  if (step->op.kind == PL_OP_INPUT) return load_input(pass, leaf, step);
+  pl_kernel_args args = forward_args(pass, leaf, step);
+  if (step->needs.phase_sums == 0) return backend->forward(step->kernel, &args);
+  double count = leaf_count(exec->net, step);
+  PL_TRY(backend->forward_sums(step->kernel, &args, exec->leaf_sums));
+  pl_running_note(exec, step, exec->leaf_sums, count);
+  return backend->forward_apply(step->kernel, &args, exec->leaf_sums, count);
+}
+
+/* A leaf's sums at a border go up the tree. */
+static void push_sums(pl_exec *exec, int64_t leaf, const pl_step *step) {
+  pl_tree_push_f64(exec->sum_stack, step->needs.phase_sums, exec->options.leaves, leaf,
+                   exec->leaf_sums);
+}
+
+/* All leaves have pushed: the sums over the scope. They move out of the stack because the next
+ * border's sums arrive there while leaves still apply these. */
+static pl_status finish_sums(pl_exec *exec, const pl_step *step) {
+  const pl_ranks *ranks = exec->options.ranks;
+  size_t n = step->needs.phase_sums;
+  memcpy(exec->totals, exec->sum_stack, n * sizeof *exec->totals);
+  if (exec->net->options.scope != PL_NORM_GLOBAL) return PL_OK;
+  return pl_context(ranks->sum(ranks->context, exec->totals, n), "%s", step->op.name);
+}
+
+/* One leaf through the steps from `begin`, a border whose totals are there or the start, up to the
+ * sums of the border `end`, or to the output. */
+static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, int end) {
+  pl_exec *exec = pass->exec;
+  const pl_net *net = exec->net;
+  const pl_backend *backend = net->options.backend;
+  for (int i = begin; i < end; i++) {
+    const pl_step *step = &net->step[i];
+    if (is_border(net, i)) {
+      pl_kernel_args args = forward_args(pass, leaf, step);
+      PL_TRY(backend->forward_apply(step->kernel, &args, exec->totals, scope_count(exec, step)));
+    } else {
+      PL_TRY(forward_step(pass, leaf, step));
+    }
+  }
+  if (end == net->steps) return pass->out ? store_output(pass, leaf) : PL_OK;
+  pl_kernel_args args = forward_args(pass, leaf, &net->step[end]);
+  PL_TRY(backend->forward_sums(net->step[end].kernel, &args, exec->leaf_sums));
+  push_sums(exec, leaf, &net->step[end]);
+  return PL_OK;
+}
+
+pl_status pl_pass_leaf_forward(const pl_pass *pass, int64_t leaf) {
+  return forward_stretch(pass, leaf, 0, pass->exec->net->steps);
+}
+
+pl_status pl_pass_forward(const pl_pass *pass) {
+  pl_exec *exec = pass->exec;
+  const pl_net *net = exec->net;
+  for (int begin = 0; begin < net->steps;) {
+    int end = begin + 1;
+    while (end < net->steps && !is_border(net, end)) end++;
+    for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
+      PL_TRY(forward_stretch(pass, leaf, begin, end));
+      if (!net->wide && net->statistics > 0) pl_running_push_leaf(exec, leaf);
+    }
+    if (end < net->steps) {
+      const pl_step *step = &net->step[end];
+      PL_TRY(finish_sums(exec, step));
+      pl_running_note(exec, step, exec->totals, scope_count(exec, step));
+    }
+    begin = end;
+  }
+  return PL_OK;
+}
+
+static pl_status push_gradients(const pl_pass *pass, int64_t leaf, const pl_op *op) {
+  if (op->weight >= 0) PL_TRY(pl_gradsum_push(pass->sums, leaf, op->weight));
+  if (op->bias >= 0) PL_TRY(pl_gradsum_push(pass->sums, leaf, op->bias));
+  return PL_OK;
+}
+
+/* Adds a contribution that was not the first to the gradient of its value. */
+static pl_status add_part(const pl_pass *pass, int64_t leaf, pl_value value, pl_place part) {
+  const pl_net *net = pass->exec->net;
+  if (part.arena == PL_ARENA_NONE || !net->trains[value]) return PL_OK;
+  void *gradient = locate(pass, leaf, net->gradient[value]);
+  return net->options.backend->add(pl_net_value_type(net, value), gradient, gradient,
+                                   locate(pass, leaf, part), pl_net_value_elements(net, value));
+}
+
+static pl_status add_parts(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  PL_TRY(add_part(pass, leaf, step->op.input[0], step->dx_part));
+  return step->op.inputs == 2 ? add_part(pass, leaf, step->op.input[1], step->dskip_part) : PL_OK;
+}
+
+static pl_status backward_sums(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  pl_exec *exec = pass->exec;
+  pl_kernel_args args = backward_args(pass, leaf, step);
+  PL_TRY(exec->net->options.backend->backward_sums(step->kernel, &args, exec->leaf_sums));
+  return push_gradients(pass, leaf, &step->op);
+}
+
+static pl_status backward_apply(const pl_pass *pass, int64_t leaf, const pl_step *step,
+                                const double *totals, double count) {
+  pl_kernel_args args = backward_args(pass, leaf, step);
+  PL_TRY(pass->exec->net->options.backend->backward_apply(step->kernel, &args, totals, count));
+  return add_parts(pass, leaf, step);
+}
+
+static pl_status backward_step(const pl_pass *pass, int64_t leaf, const pl_step *step) {
+  pl_exec *exec = pass->exec;
+  if (!step->backward) return PL_OK;
+  if (step->needs.phase_sums > 0) {
+    PL_TRY(backward_sums(pass, leaf, step));
+    return backward_apply(pass, leaf, step, exec->leaf_sums, leaf_count(exec->net, step));
+  }
+  pl_kernel_args args = backward_args(pass, leaf, step);
+  PL_TRY(exec->net->options.backend->backward(step->kernel, &args));
+  PL_TRY(push_gradients(pass, leaf, &step->op));
+  return add_parts(pass, leaf, step);
+}
+
+/* The caller's f32 gradient where the output has another type. */
+static pl_status load_dout(const pl_pass *pass, int64_t leaf) {
+  const pl_net *net = pass->exec->net;
+  pl_value output = net->options.output;
+  if (net->gradient[output].arena == PL_ARENA_DOUT) return PL_OK;
+  size_t n = pl_net_value_elements(net, output);
+  return convert(net, net->output_type, locate(pass, leaf, net->gradient[output]), PL_F32,
+                 pass->dout + (size_t)leaf * n, n);
+}
+
+/* One leaf back from `begin`, a border whose totals are there or the number of steps, to the sums
+ * of the border `end`, or to the input (`end` < 0). */
+static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, int end) {
+  pl_exec *exec = pass->exec;
+  const pl_net *net = exec->net;
+  if (begin == net->steps) {
+    PL_TRY(load_dout(pass, leaf));
+  } else {
+    const pl_step *step = &net->step[begin];
+    PL_TRY(backward_apply(pass, leaf, step, exec->totals, scope_count(exec, step)));
+  }
+  for (int i = begin - 1; i > end; i--) PL_TRY(backward_step(pass, leaf, &net->step[i]));
+  if (end < 0) return PL_OK;
+  PL_TRY(backward_sums(pass, leaf, &net->step[end]));
+  push_sums(exec, leaf, &net->step[end]);
+  return PL_OK;
+}
+
+pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf) {
+  return backward_stretch(pass, leaf, pass->exec->net->steps, -1);
+}
+
+pl_status pl_pass_backward(const pl_pass *pass) {
+  pl_exec *exec = pass->exec;
+  const pl_net *net = exec->net;
+  for (int begin = net->steps; begin >= 0;) {
+    int end = begin - 1;
+    while (end >= 0 && !is_border(net, end)) end--;
+    for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
+      PL_TRY(backward_stretch(pass, leaf, begin, end));
+    }
+    if (end >= 0) PL_TRY(finish_sums(exec, &net->step[end]));
+    begin = end;
+  }
+  return PL_OK;
+}

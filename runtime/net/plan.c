@@ -1,0 +1,174 @@
+/* The memory plan: every value, gradient and saved block of a leaf gets a lifetime on one timeline
+ * (forward steps, output, backward steps), and two share memory only if they never live at the same
+ * time. */
+#include "runtime/net/plan.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/memory.h"
+
+/* A piece of memory alive in the moments first … last. */
+typedef struct region {
+  size_t bytes;
+  int first, last;
+  pl_place *place;
+  int order; /* as it was asked for; settles ties of size */
+} region;
+
+typedef struct planner {
+  pl_net *net;
+  region *region;
+  int regions;
+  int *producer;       /* (values): the step that writes it */
+  int *last_use;       /* (values): the last moment it is read */
+  int *first_gradient; /* (values): the moment its gradient is first written; 0 before that */
+} planner;
+
+/* The timeline. Step i runs forward at moment i. */
+static int output_moment(const pl_net *net) { return net->steps; }
+static int dout_moment(const pl_net *net) { return net->steps + 1; }
+static int backward_moment(const pl_net *net, int step) { return 2 * net->steps + 1 - step; }
+
+static void want(planner *p, pl_place *place, size_t bytes, int first, int last) {
+  if (bytes == 0) return;
+  bool held = p->net->wide || (first <= output_moment(p->net) && last >= dout_moment(p->net));
+  place->arena = held ? PL_ARENA_HELD : PL_ARENA_SCRATCH;
+  p->region[p->regions] = (region){pl_align_up(bytes), first, last, place, p->regions};
+  p->regions++;
+}
+
+static size_t value_bytes(const pl_net *net, pl_value value) {
+  return pl_net_value_elements(net, value) * pl_dtype_bytes(pl_net_value_type(net, value));
+}
+
+static void use(planner *p, pl_value value, int moment) {
+  if (moment > p->last_use[value]) p->last_use[value] = moment;
+}
+
+static void want_values(planner *p) {
+  pl_net *net = p->net;
+  for (int i = 0; i < net->steps; i++) {
+    const pl_step *step = &net->step[i];
+    int backward = backward_moment(net, i);
+    p->producer[step->op.output] = i;
+    use(p, step->op.output, i);
+    for (int k = 0; k < step->op.inputs; k++) use(p, step->op.input[k], i);
+    if (!step->backward) continue;
+    if (step->needs.backward_reads_x) use(p, step->op.input[0], backward);
+    if (step->needs.backward_reads_y) use(p, step->op.output, backward);
+  }
+  use(p, net->options.output, output_moment(net));
+  for (int i = 0; i < net->steps; i++) {
+    pl_step *step = &net->step[i];
+    pl_value y = step->op.output;
+    want(p, &net->value[y], value_bytes(net, y), i, p->last_use[y]);
+    want(p, &step->saved, step->needs.saved_bytes, i, step->backward ? backward_moment(net, i) : i);
+  }
+}
+
+/* One contribution to the gradient of `value`: straight to it if it is the first, else to a part of
+ * its own that is added at once. */
+static void contribute(planner *p, pl_value value, int moment, pl_place *part) {
+  if (p->net->trains[value] && p->first_gradient[value] == 0) {
+    p->first_gradient[value] = moment;
+  } else {
+    want(p, part, value_bytes(p->net, value), moment, moment);
+  }
+}
+
+static void want_gradients(planner *p) {
+  pl_net *net = p->net;
+  pl_value output = net->options.output;
+  if (net->output_type == PL_F32) {
+    net->gradient[output].arena = PL_ARENA_DOUT;
+  } else {
+    p->first_gradient[output] = dout_moment(net);
+  }
+  for (int i = net->steps - 1; i >= 0; i--) {
+    pl_step *step = &net->step[i];
+    if (!step->backward) continue;
+    int moment = backward_moment(net, i);
+    if (step->spec.need_dx) contribute(p, step->op.input[0], moment, &step->dx_part);
+    if (step->op.inputs == 2) contribute(p, step->op.input[1], moment, &step->dskip_part);
+  }
+  for (pl_value v = 0; v < pl_graph_values(net->graph); v++) {
+    if (p->first_gradient[v] == 0) continue;
+    want(p, &net->gradient[v], value_bytes(net, v), p->first_gradient[v],
+         backward_moment(net, p->producer[v]));
+  }
+}
+
+static int by_size(const void *a, const void *b) {
+  const region *x = a;
+  const region *y = b;
+  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+  return x->order - y->order;
+}
+
+static bool conflict(const region *a, const region *b) {
+  return a->place->arena == b->place->arena && a->first <= b->last && b->first <= a->last;
+}
+
+/* The offset of the smallest gap that `r` fits into between the regions it conflicts with, which
+ * stand in `placed` in the order of their offsets. */
+static size_t find_gap(const region *r, region *const *placed, int count) {
+  size_t end = 0;
+  size_t best = 0;
+  size_t best_gap = SIZE_MAX;
+  for (int i = 0; i < count; i++) {
+    if (!conflict(r, placed[i])) continue;
+    size_t offset = placed[i]->place->offset;
+    if (offset >= end + r->bytes && offset - end < best_gap) {
+      best = end;
+      best_gap = offset - end;
+    }
+    if (offset + placed[i]->bytes > end) end = offset + placed[i]->bytes;
+  }
+  return best_gap < SIZE_MAX ? best : end;
+}
+
+/* Large regions first, each into the tightest gap left. */
+static pl_status place_regions(planner *p) {
+  region **placed = pl_alloc((size_t)p->regions, sizeof(region *));
+  if (!placed) return PL_E_INTERNAL;
+  qsort(p->region, (size_t)p->regions, sizeof *p->region, by_size);
+  for (int i = 0; i < p->regions; i++) {
+    region *r = &p->region[i];
+    size_t offset = find_gap(r, placed, i);
+    r->place->offset = offset;
+    int at = i;
+    for (; at > 0 && placed[at - 1]->place->offset > offset; at--) placed[at] = placed[at - 1];
+    placed[at] = r;
+    size_t *arena_bytes = &p->net->arena_bytes[r->place->arena];
+    if (offset + r->bytes > *arena_bytes) *arena_bytes = offset + r->bytes;
+  }
+  pl_free(placed);
+  return PL_OK;
+}
+
+pl_status pl_net_plan_memory(pl_net *net) {
+  pl_status status = PL_OK;
+  size_t values = (size_t)pl_graph_values(net->graph);
+  planner p = {.net = net};
+  /* A step asks for its value, that value's gradient, its saved block and two parts at most. */
+  p.region = pl_alloc((size_t)net->steps * 5, sizeof *p.region);
+  p.producer = pl_alloc(values, sizeof *p.producer);
+  p.last_use = pl_alloc(values, sizeof *p.last_use);
+  p.first_gradient = pl_alloc(values, sizeof *p.first_gradient);
+  net->value = pl_alloc(values, sizeof *net->value);
+  net->gradient = pl_alloc(values, sizeof *net->gradient);
+  if (!p.region || !p.producer || !p.last_use || !p.first_gradient || !net->value ||
+      !net->gradient) {
+    status = PL_E_INTERNAL;
+    goto done;
+  }
+  want_values(&p);
+  if (net->options.training) want_gradients(&p);
+  status = place_regions(&p);
+done:
+  pl_free(p.region);
+  pl_free(p.producer);
+  pl_free(p.last_use);
+  pl_free(p.first_gradient);
+  return status;
+}
