@@ -6,9 +6,10 @@
  * Sweep 2 computes each tile again and turns it into weights W[i,j] = ∂L/∂s[i,j] + ∂L/∂s[j,i],
  * which needs only s[i,j] and the statistics of i and j; then dQ = W K is the complete gradient.
  *
- * Bitwise independence of ranks: rows are cut into tiles within each leaf of `leaf_rows` rows, and
- * columns at multiples of `tile_cols` of the global order, so that every tile product has the same
- * shape wherever it is computed; sums over columns go in global order. */
+ * Bitwise independence of ranks and threads: rows are cut into tiles within each leaf of
+ * `leaf_rows` rows, and columns at multiples of `tile_cols` of the global order, so that every tile
+ * product has the same shape wherever it is computed; one thread computes all of a row tile, and
+ * sums over columns go in global order. */
 #ifndef LOSSES_PAIR_H
 #define LOSSES_PAIR_H
 
@@ -16,7 +17,8 @@
 
 #include "comm/comm.h"
 
-enum { PL_PAIR_MAX_STATS = 8 };
+/* Most statistics and figures of a row, and most bytes of its running state. */
+enum { PL_PAIR_MAX_STATS = 8, PL_PAIR_MAX_FIGURES = 8, PL_PAIR_MAX_STATE = 128 };
 
 /* One tile of similarities. s[i * stride + j] is that of global row first_row + i and global column
  * first_col + j. */
@@ -30,15 +32,18 @@ typedef struct pl_pair_tile {
 /* A pairwise loss. Functions are called from several threads at once, on different rows. */
 typedef struct pl_pair_loss {
   const char *name;
-  int stats; /* floats of statistics per row, at most PL_PAIR_MAX_STATS */
-  int state; /* doubles of running state per row while sweep 1 passes over the columns */
+  int stats;   /* floats of statistics per row, at most PL_PAIR_MAX_STATS */
+  int figures; /* doubles per row that are summed over the batch, 1 … PL_PAIR_MAX_FIGURES */
+  size_t state_bytes; /* running state of a row while sweep 1 passes over the columns, at
+                       * most PL_PAIR_MAX_STATE */
   const void *context;
   /* Prepares one row's state. */
-  void (*begin)(const void *context, double *state);
-  /* Takes in a tile; states: (tile rows, state). Tiles of a row come in order of columns. */
-  void (*gather)(const void *context, const pl_pair_tile *tile, double *states);
-  /* Turns a finished state into the row's statistics; returns the row's loss. */
-  double (*finish)(const void *context, int64_t row, const double *state, float *stats);
+  void (*begin)(const void *context, void *state);
+  /* Takes in a tile; states: one of state_bytes per tile row. Tiles of a row come in order of
+   * columns. May overwrite tile->s. */
+  void (*gather)(const void *context, const pl_pair_tile *tile, void *states);
+  /* Turns a finished state into the row's statistics and figures; the first figure is its loss. */
+  void (*finish)(const void *context, const void *state, float *stats, double *figures);
   /* Replaces tile->s by weights. row_stats: (tile rows, stats); col_stats: (tile cols, stats). */
   void (*weigh)(const void *context, const pl_pair_tile *tile, const float *row_stats,
                 const float *col_stats);
@@ -54,8 +59,10 @@ typedef struct pl_pair_options {
 
 typedef struct pl_pair_sweep pl_pair_sweep;
 
-/* Makes the tile kernels and buffers. Memory: the gathered embeddings and statistics, and a few
- * tiles per thread. Collective. */
+/* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank),
+ * two copies of them laid out for the products, statistics, and a few tiles per thread of the
+ * compute team, whose size is taken now. comm must outlive the sweep. PL_E_USAGE for shapes below 1
+ * or more ranks than leaves. Collective; options must match on all ranks. */
 pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
 void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 
@@ -63,17 +70,19 @@ void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 int64_t pl_pair_first_row(const pl_pair_sweep *sweep);
 int64_t pl_pair_local_rows(const pl_pair_sweep *sweep);
 int64_t pl_pair_total_rows(const pl_pair_sweep *sweep);
+int pl_pair_leaf_rows(const pl_pair_sweep *sweep);
 
-/* Gathers z (local rows, width) from all ranks: the columns, until the next gather. Collective. */
+/* Gathers z (local rows, width) from all ranks: the columns, until the next gather. The rows are
+ * read from z itself, which must stay as it is until the sweep's last use of it. Collective. */
 pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z);
 
-/* Sweep 1 over the local rows and all columns, then gathers the statistics. row_losses: (local
- * rows) doubles; NULL if not wanted. The loss of the batch is the sum of row losses over leaves up
- * the batch tree, which *loss gets, the same on all ranks. Collective. */
-pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, double *loss);
+/* Sweep 1 over the local rows and all columns, then gathers the statistics. figures[0 …
+ * loss_kind->figures) get the sums of the rows' figures over the global batch, added in row order
+ * within a leaf and then up the batch tree: the same on all ranks. Collective. */
+pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, double *figures);
 
 /* Sweep 2: dz (local rows, width) = gradient of the loss with respect to z. Must follow
- * pl_pair_statistics with the same loss. Not collective. */
+ * pl_pair_statistics with the same loss. dz may not overlap z. Not collective. */
 pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz);
 
 /* Bytes held by the sweep. */

@@ -1,0 +1,168 @@
+#include "losses/ntxent.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "losses/vexp.h"
+
+/* With a = log Σ_{negatives} e^{s/τ} and b = s⁺/τ, a row's loss is log(e^a + e^b) − b = softplus(a
+ * − b). Its softmax over k ≠ i is p_ik = e^{s_ik/τ − (b + loss_i)}, so, over N rows,
+ *
+ *   ∂L/∂s_ij = (p_ij − [j = i⁺]) / (τN)
+ *   W_ij     = ∂L/∂s_ij + ∂L/∂s_ji = (p_ij + p_ji − 2[j = i⁺]) / (τN),  W_ii = 0.
+ *
+ * At the positive, 1 − p_ii⁺ = 1 − e^{−loss_i} is a statistic of its own: the difference would lose
+ * all digits once positives win. Exponents are kept in base 2, with log2(e)/τ as one factor. */
+
+typedef struct ntxent {
+  int leaf_samples;
+  bool want_uniformity;
+  float steep; /* log2(e) / τ */
+  float share; /* 1 / (τN) */
+} ntxent;
+
+/* Running state of a row; sum is that of 2^{steep·s − base} over the negatives so far. */
+typedef struct ntxent_state {
+  double top;  /* largest similarity of a negative */
+  double base; /* steep·top as the float that was subtracted */
+  double sum;
+  double positive;
+  double close; /* Σ_{k≠i} e^{−2‖z_i − z_k‖²} */
+} ntxent_state;
+
+enum { STAT_NORM, STAT_MISS, STATS };
+enum { FIGURE_LOSS, FIGURE_RIGHT, FIGURE_POSITIVE, FIGURE_CLOSE, FIGURES };
+
+/* Below every similarity, yet finite, so that masked-out rows give 0 and not NaN. */
+static const float LOWEST = -1e20f;
+
+/* e^{−2‖a−b‖²} = e^{4s − 4} for unit rows, in base 2. */
+static const float CLOSE_STEEP = (float)(4 * PL_LOG2_E);
+
+static int64_t positive_of(const ntxent *loss, int64_t row) {
+  int64_t samples = loss->leaf_samples;
+  return row % (2 * samples) < samples ? row + samples : row - samples;
+}
+
+static void begin(const void *context, void *state) {
+  const ntxent *loss = context;
+  *(ntxent_state *)state = (ntxent_state){.top = LOWEST, .base = LOWEST * loss->steep};
+}
+
+static float largest(const float *s, int n, float top) {
+#pragma omp simd reduction(max : top)
+  for (int j = 0; j < n; j++) top = s[j] > top ? s[j] : top;
+  return top;
+}
+
+/* Σ 2^{steep·s − base}; a NaN comes through. */
+static float sum_powers(const float *s, int n, float steep, float base) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int j = 0; j < n; j++) sum += pl_exp2f(s[j] * steep - base);
+  return sum;
+}
+
+/* Takes the row itself and its positive out of the row of a tile, so that negatives are left. */
+static void set_apart(const ntxent *loss, const pl_pair_tile *tile, int i, ntxent_state *state) {
+  float *s = tile->s + i * tile->stride;
+  int64_t self = tile->first_row + i - tile->first_col;
+  int64_t positive = positive_of(loss, tile->first_row + i) - tile->first_col;
+  if (self >= 0 && self < tile->cols) s[self] = -INFINITY;
+  if (positive >= 0 && positive < tile->cols) {
+    state->positive = s[positive];
+    s[positive] = -INFINITY;
+    if (loss->want_uniformity) state->close += exp(4 * state->positive - 4);
+  }
+}
+
+static void gather(const void *context, const pl_pair_tile *tile, void *states) {
+  const ntxent *loss = context;
+  for (int i = 0; i < tile->rows; i++) {
+    ntxent_state *state = (ntxent_state *)states + i;
+    const float *s = tile->s + i * tile->stride;
+    set_apart(loss, tile, i, state);
+    float top = largest(s, tile->cols, (float)state->top);
+    float base = top * loss->steep;
+    state->sum =
+        state->sum * exp2(state->base - base) + sum_powers(s, tile->cols, loss->steep, base);
+    state->top = top;
+    state->base = base;
+    if (loss->want_uniformity) state->close += sum_powers(s, tile->cols, CLOSE_STEEP, CLOSE_STEEP);
+  }
+}
+
+static void finish(const void *context, const void *state, float *stats, double *figures) {
+  const ntxent *loss = context;
+  const ntxent_state *row = state;
+  double negatives = (row->base + log2(row->sum)) / PL_LOG2_E;
+  double positive = row->positive * loss->steep / PL_LOG2_E;
+  double gap = negatives - positive;
+  double value = gap > 0 ? gap + log1p(exp(-gap)) : log1p(exp(gap));
+  stats[STAT_NORM] = (float)((positive + value) * PL_LOG2_E);
+  stats[STAT_MISS] = (float)-expm1(-value);
+  figures[FIGURE_LOSS] = value;
+  figures[FIGURE_RIGHT] = row->positive > row->top ? 1 : 0;
+  figures[FIGURE_POSITIVE] = row->positive;
+  figures[FIGURE_CLOSE] = row->close;
+}
+
+static void weigh(const void *context, const pl_pair_tile *tile, const float *row_stats,
+                  const float *col_stats) {
+  const ntxent *loss = context;
+  float steep = loss->steep, share = loss->share;
+  for (int i = 0; i < tile->rows; i++) {
+    float *s = tile->s + i * tile->stride;
+    float norm = row_stats[i * STATS + STAT_NORM];
+#pragma omp simd
+    for (int j = 0; j < tile->cols; j++) {
+      float forth = pl_exp2f(s[j] * steep - norm);
+      float back = pl_exp2f(s[j] * steep - col_stats[j * STATS + STAT_NORM]);
+      s[j] = (forth + back) * share;
+    }
+    int64_t self = tile->first_row + i - tile->first_col;
+    int64_t positive = positive_of(loss, tile->first_row + i) - tile->first_col;
+    if (self >= 0 && self < tile->cols) s[self] = 0;
+    if (positive >= 0 && positive < tile->cols)
+      s[positive] =
+          -(row_stats[i * STATS + STAT_MISS] + col_stats[positive * STATS + STAT_MISS]) * share;
+  }
+}
+
+pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, double temperature,
+                    bool want_uniformity, pl_contrast_figures *figures, float *dz) {
+  if (!(temperature > 0) || !isfinite(temperature))
+    return PL_FAIL(PL_E_USAGE, "ntxent: temperature %g is not above 0", temperature);
+  if (pl_pair_leaf_rows(sweep) != 2 * leaf_samples)
+    return PL_FAIL(PL_E_INTERNAL, "ntxent: %d rows per leaf for %d samples of two views",
+                   pl_pair_leaf_rows(sweep), leaf_samples);
+  double rows = (double)pl_pair_total_rows(sweep);
+  const ntxent loss = {
+      .leaf_samples = leaf_samples,
+      .want_uniformity = want_uniformity,
+      .steep = (float)(PL_LOG2_E / temperature),
+      .share = (float)(1 / (temperature * rows)),
+  };
+  const pl_pair_loss kind = {
+      .name = "ntxent",
+      .stats = STATS,
+      .figures = FIGURES,
+      .state_bytes = sizeof(ntxent_state),
+      .context = &loss,
+      .begin = begin,
+      .gather = gather,
+      .finish = finish,
+      .weigh = weigh,
+  };
+  double sums[FIGURES];
+  PL_TRY(pl_pair_gather(sweep, z));
+  PL_TRY(pl_pair_statistics(sweep, &kind, sums));
+  *figures = (pl_contrast_figures){
+      .loss = sums[FIGURE_LOSS] / rows,
+      .accuracy = sums[FIGURE_RIGHT] / rows,
+      .alignment = 2 - 2 * sums[FIGURE_POSITIVE] / rows,
+      .uniformity =
+          want_uniformity && rows > 1 ? log(sums[FIGURE_CLOSE] / (rows * (rows - 1))) : NAN,
+  };
+  return dz ? pl_pair_gradient(sweep, &kind, dz) : PL_OK;
+}
