@@ -24,7 +24,15 @@ static pl_status read_config(const char *const *operands, int count, pl_config *
   pl_config_defaults(config);
   PL_TRY(pl_config_read(config, operands[0]));
   for (int i = 1; i < count; i++) PL_TRY(pl_config_override(config, operands[i]));
-  return pl_config_check(config);
+  PL_TRY(pl_config_check(config));
+  /* From here on the folder has its name, in the saved configuration too. */
+  char folder[PL_PATH_MAX];
+  pl_config_run_dir(config, folder);
+  if (strlen(folder) >= sizeof config->run.dir) {
+    return PL_FAIL(PL_E_USAGE, "run.dir is longer than %zu bytes", sizeof config->run.dir - 1);
+  }
+  memcpy(config->run.dir, folder, strlen(folder) + 1);
+  return PL_OK;
 }
 
 pl_status pl_startup_config(pl_comm *comm, const char *const *operands, int count,

@@ -1,0 +1,25 @@
+/* A trained encoder from a run's folder or a checkpoint, ready to embed. */
+#ifndef LAUNCH_RESTORE_H
+#define LAUNCH_RESTORE_H
+
+#include "launch/state.h"
+#include "models/method.h"
+
+/* Everything that an evaluation needs of a run. */
+typedef struct pl_restored {
+  pl_config config; /* the run's, with the given overrides */
+  int64_t step;
+  pl_state state;
+  pl_method *method;
+  pl_net *encoder; /* for config.eval.micro rows, loaded */
+} pl_restored;
+
+/* Opens `path`: a checkpoint's folder, or a run's, whose newest whole checkpoint is taken. Applies
+ * `overrides` ("key=value"). `out` must be freed, also after an error. Errors are agreed.
+ * Collective.
+ */
+pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrides, int count,
+                     pl_restored *out);
+void pl_restored_free(pl_restored *r);
+
+#endif
