@@ -74,8 +74,8 @@ pl_status pl_image_reserve_packed(pl_image *image, size_t bytes);
  * `image`s. PL_E_DATA names shard, sample and cause; PL_E_IO for read errors. */
 pl_status pl_dataset_read_image(const pl_dataset *dataset, int64_t sample, pl_image *image);
 
-/* Reads and checks (CRC32C) caption `index` of a sample into `text`: zero-terminated, and cut before
- * the first character that does not fit into `capacity` bytes. */
+/* Reads and checks (CRC32C) caption `index` of a sample into `text`: zero-terminated, and cut
+ * before the first character that does not fit into `capacity` bytes. */
 int pl_dataset_caption_count(const pl_dataset *dataset, int64_t sample);
 pl_status pl_dataset_read_caption(const pl_dataset *dataset, int64_t sample, int index, char *text,
                                   size_t capacity);

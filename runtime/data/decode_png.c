@@ -54,9 +54,9 @@ static void decode_rows(png_reader *reader, size_t size, pl_image *image) {
   png_structp png = reader->png;
   png_set_read_fn(png, reader, read_bytes);
   png_read_info(png, reader->info);
-  reader->refused = pl_decode_reserve(image, png_get_image_width(png, reader->info),
-                                      png_get_image_height(png, reader->info), size,
-                                      PIXELS_PER_BYTE);
+  reader->refused =
+      pl_decode_reserve(image, png_get_image_width(png, reader->info),
+                        png_get_image_height(png, reader->info), size, PIXELS_PER_BYTE);
   if (reader->refused != PL_OK) return;
   ask_for_rgb(png, reader->info);
   int passes = png_set_interlace_handling(png);

@@ -8,15 +8,15 @@
 typedef struct pl_sample {
   const uint8_t *image;
   size_t image_bytes;
-  int32_t label;
-  int64_t id;
+  int32_t label; /* -1 without */
+  int64_t id;    /* greater than that of the sample before */
   int captions;
   const char *const *caption; /* UTF-8, zero-terminated */
 } pl_sample;
 
 typedef struct pl_shard_options {
   pl_image_storage storage;
-  int height, width; /* PL_IMAGE_PIXELS */
+  int height, width; /* PL_IMAGE_ENCODED: 0 where images differ in size */
   bool captions;
 } pl_shard_options;
 
@@ -29,18 +29,19 @@ typedef struct pl_shard_record {
 
 typedef struct pl_shard_writer pl_shard_writer;
 
-/* Starts "part-NNNNN.h5" of `index` in an existing folder. Samples are streamed to the file, so
- * memory stays small whatever the shard's size. */
+/* Starts "part-NNNNN.h5" of `index` in an existing folder. Samples are streamed to disk; only about
+ * 30 bytes of each stay in memory until the shard is finished. The same samples give the same
+ * file, byte for byte. */
 pl_status pl_shard_writer_open(const char *folder, int index, const pl_shard_options *options,
                                pl_shard_writer **out);
 pl_status pl_shard_writer_add(pl_shard_writer *writer, const pl_sample *sample);
-/* Closes, syncs, hashes; fills `record`. Without it (error), pl_shard_writer_discard removes the
- * file. Both free the writer. */
+/* Closes, syncs, hashes; fills `record`. On failure the file is removed. Frees the writer. */
 pl_status pl_shard_writer_finish(pl_shard_writer **writer, pl_shard_record *record);
+/* Gives the shard up and frees the writer; NULL content is allowed. */
 void pl_shard_writer_discard(pl_shard_writer **writer);
 
 /* Writes dataset.yaml durably: after it the dataset is there, before it is not. `kind` is "image"
- * or "image-text". class_names may be NULL with classes 0. */
+ * or "image-text". class_names may be NULL with classes 0; they must be UTF-8 (PL_E_DATA). */
 pl_status pl_manifest_write(const char *folder, const char *kind, const pl_shard_options *options,
                             int shards, const pl_shard_record *records, int classes,
                             const char *const *class_names);

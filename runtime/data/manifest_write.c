@@ -1,0 +1,106 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/file.h"
+#include "runtime/data/manifest.h"
+
+/* Length of the UTF-8 sequence at `text`, 0 if it is none (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). */
+static int character_length(const unsigned char *text) {
+  static const struct {
+    unsigned char low, high, second_low, second_high;
+    int length;
+  } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+               {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+               {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+               {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  if (*text < 0x80) return 1;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    if (*text < forms[i].low || *text > forms[i].high) continue;
+    if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
+    for (int k = 2; k < forms[i].length; k++) {
+      if ((text[k] & 0xc0) != 0x80) return 0;
+    }
+    return forms[i].length;
+  }
+  return 0;
+}
+
+/* Writes a double-quoted YAML word. */
+static pl_status put_quoted(FILE *out, const char *word) {
+  const unsigned char *at = (const unsigned char *)word;
+  fputc('"', out);
+  while (*at) {
+    int length = character_length(at);
+    if (length == 0) {
+      return PL_FAIL(PL_E_DATA, "class name \"%s\" is not UTF-8; rename its folder", word);
+    }
+    if (*at < 0x20 || *at == 0x7f) {
+      fprintf(out, "\\x%02x", *at);
+    } else {
+      if (*at == '"' || *at == '\\') fputc('\\', out);
+      fwrite(at, 1, (size_t)length, out);
+    }
+    at += length;
+  }
+  fputc('"', out);
+  return PL_OK;
+}
+
+static pl_status put_classes(FILE *out, int classes, const char *const *names) {
+  if (classes == 0) {
+    fputs("classes: []\n", out);
+    return PL_OK;
+  }
+  fputs("classes:\n", out);
+  for (int i = 0; i < classes; i++) {
+    fputs("  - ", out);
+    PL_TRY(put_quoted(out, names[i]));
+    fputc('\n', out);
+  }
+  return PL_OK;
+}
+
+static pl_status put_manifest(FILE *out, const char *kind, const pl_shard_options *options,
+                              int shards, const pl_shard_record *records, int classes,
+                              const char *const *class_names) {
+  int64_t samples = 0;
+  int64_t captions = 0;
+  for (int i = 0; i < shards; i++) {
+    samples += records[i].samples;
+    captions += records[i].captions;
+  }
+  fprintf(out, "format: plenum-dataset\nversion: %d\nkind: %s\n", PL_DATASET_VERSION, kind);
+  fprintf(out, "samples: %lld\ncaptions: %lld\n", (long long)samples, (long long)captions);
+  fprintf(out, "storage: %s\nheight: %d\nwidth: %d\n",
+          options->storage == PL_IMAGE_PIXELS ? "pixels" : "encoded", options->height,
+          options->width);
+  PL_TRY(put_classes(out, classes, class_names));
+  fputs("shards:\n", out);
+  for (int i = 0; i < shards; i++) {
+    const pl_shard_record *r = &records[i];
+    fprintf(out, "  - {name: %s, samples: %lld, captions: %lld, bytes: %lld, hash: \"%s\"}\n",
+            r->name, (long long)r->samples, (long long)r->captions, (long long)r->bytes, r->hash);
+  }
+  return PL_OK;
+}
+
+pl_status pl_manifest_write(const char *folder, const char *kind, const pl_shard_options *options,
+                            int shards, const pl_shard_record *records, int classes,
+                            const char *const *class_names) {
+  char path[PL_PATH_MAX];
+  char *text = NULL;
+  size_t size = 0;
+  PL_TRY(pl_path_join(folder, PL_MANIFEST_NAME, path));
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for %s", path);
+  pl_status status = put_manifest(out, kind, options, shards, records, classes, class_names);
+  if (fclose(out) != 0 && status == PL_OK) {
+    status = PL_FAIL(PL_E_INTERNAL, "out of memory for %s", path);
+  }
+  if (status == PL_OK) status = pl_write_file_durably(path, text, size);
+  free(text);
+  return status;
+}
