@@ -4,14 +4,14 @@
 #include "runtime/data/shard.h"
 
 struct pl_dataset {
-  pl_manifest *manifest;
+  pl_dataset_manifest *manifest;
   pl_shard *shard; /* (info.shards) */
   int opened;      /* how many of them are open */
   int64_t *first;  /* (info.shards + 1): first sample of each shard */
 };
 
 static pl_status open_shards(pl_dataset *d) {
-  const pl_manifest *m = d->manifest;
+  const pl_dataset_manifest *m = d->manifest;
   for (int s = 0; s < m->info.shards; s++) {
     PL_TRY(pl_shard_open(m, s, &d->shard[s]));
     d->opened = s + 1;
@@ -28,7 +28,7 @@ pl_status pl_dataset_open(const char *folder, pl_dataset **out) {
   pl_dataset *d = pl_alloc(1, sizeof *d);
   *out = NULL;
   if (!d) return PL_E_INTERNAL;
-  PL_TRY_OR(done, status, pl_manifest_read(folder, &d->manifest));
+  PL_TRY_OR(done, status, pl_dataset_manifest_read(folder, &d->manifest));
   d->shard = pl_alloc((size_t)d->manifest->info.shards, sizeof *d->shard);
   d->first = pl_alloc((size_t)d->manifest->info.shards + 1, sizeof *d->first);
   if (!d->shard || !d->first) {
@@ -49,7 +49,7 @@ void pl_dataset_close(pl_dataset **dataset) {
   for (int s = 0; s < d->opened; s++) pl_shard_close(&d->shard[s]);
   pl_free(d->shard);
   pl_free(d->first);
-  pl_manifest_destroy(&d->manifest);
+  pl_dataset_manifest_destroy(&d->manifest);
   pl_free(d);
   *dataset = NULL;
 }
@@ -59,7 +59,7 @@ const pl_dataset_info *pl_dataset_get_info(const pl_dataset *dataset) {
 }
 
 const char *pl_dataset_class_name(const pl_dataset *dataset, int label) {
-  const pl_manifest *m = dataset->manifest;
+  const pl_dataset_manifest *m = dataset->manifest;
   return label >= 0 && label < m->info.classes ? m->class_name[label] : NULL;
 }
 

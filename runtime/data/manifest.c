@@ -15,8 +15,8 @@ enum { SHARDS_MAX = 1 << 20, CLASSES_MAX = 1 << 20, MANIFEST_BYTES_MAX = 256 << 
 
 void pl_shard_name(int index, char name[32]) { snprintf(name, 32, "part-%05d.h5", index); }
 
-void pl_manifest_destroy(pl_manifest **manifest) {
-  pl_manifest *m = *manifest;
+void pl_dataset_manifest_destroy(pl_dataset_manifest **manifest) {
+  pl_dataset_manifest *m = *manifest;
   if (!m) return;
   for (int i = 0; m->class_name && i < m->info.classes; i++) pl_free(m->class_name[i]);
   pl_free(m->class_name);
@@ -54,7 +54,7 @@ static pl_status read_shard(const pl_yaml *yaml, yaml_node_t *node, int index,
   return read_hash(yaml, node, hash, record);
 }
 
-static pl_status read_shards(const pl_yaml *yaml, const yaml_node_t *list, pl_manifest *m) {
+static pl_status read_shards(const pl_yaml *yaml, const yaml_node_t *list, pl_dataset_manifest *m) {
   int count = 0;
   PL_TRY(pl_yaml_sequence(yaml, list, "shards", 1, SHARDS_MAX, &count));
   m->shards = pl_alloc((size_t)count, sizeof *m->shards);
@@ -78,7 +78,8 @@ static pl_status read_shards(const pl_yaml *yaml, const yaml_node_t *list, pl_ma
   return PL_OK;
 }
 
-static pl_status read_classes(const pl_yaml *yaml, const yaml_node_t *list, pl_manifest *m) {
+static pl_status read_classes(const pl_yaml *yaml, const yaml_node_t *list,
+                              pl_dataset_manifest *m) {
   int count = 0;
   PL_TRY(pl_yaml_sequence(yaml, list, "classes", 0, CLASSES_MAX, &count));
   m->class_name = pl_alloc((size_t)count, sizeof *m->class_name);
@@ -130,7 +131,7 @@ static pl_status check_version(const pl_yaml *yaml, yaml_node_t *root) {
   return PL_OK;
 }
 
-static pl_status read_root(const pl_yaml *yaml, yaml_node_t *root, pl_manifest *m) {
+static pl_status read_root(const pl_yaml *yaml, yaml_node_t *root, pl_dataset_manifest *m) {
   pl_dataset_info *info = &m->info;
   const char *format = NULL;
   const char *kind = NULL;
@@ -164,10 +165,11 @@ static pl_status read_root(const pl_yaml *yaml, yaml_node_t *root, pl_manifest *
   return read_shards(yaml, shards, m);
 }
 
-pl_status pl_manifest_parse(const char *name, const char *text, size_t size, pl_manifest **out) {
+pl_status pl_dataset_manifest_parse(const char *name, const char *text, size_t size,
+                                    pl_dataset_manifest **out) {
   pl_status status = PL_OK;
   pl_yaml yaml = {.name = name};
-  pl_manifest *m = pl_alloc(1, sizeof *m);
+  pl_dataset_manifest *m = pl_alloc(1, sizeof *m);
   *out = NULL;
   if (!m) return PL_E_INTERNAL;
   PL_TRY_OR(done, status, pl_yaml_load(&yaml, text, size));
@@ -177,21 +179,22 @@ pl_status pl_manifest_parse(const char *name, const char *text, size_t size, pl_
   m = NULL;
 done:
   pl_yaml_free(&yaml);
-  pl_manifest_destroy(&m);
+  pl_dataset_manifest_destroy(&m);
   return status;
 }
 
-pl_status pl_manifest_read(const char *folder, pl_manifest **out) {
+pl_status pl_dataset_manifest_read(const char *folder, pl_dataset_manifest **out) {
   char path[PL_PATH_MAX];
   char *text = NULL;
   size_t size = 0;
   *out = NULL;
-  PL_TRY(pl_path_join(folder, PL_MANIFEST_NAME, path));
+  PL_TRY(pl_path_join(folder, PL_DATASET_MANIFEST, path));
   if (!pl_path_exists(path)) {
-    return PL_FAIL(PL_E_DATA, "%s is no dataset: there is no %s in it", folder, PL_MANIFEST_NAME);
+    return PL_FAIL(PL_E_DATA, "%s is no dataset: there is no %s in it", folder,
+                   PL_DATASET_MANIFEST);
   }
   PL_TRY(pl_read_file(path, MANIFEST_BYTES_MAX, &text, &size));
-  pl_status status = pl_manifest_parse(path, text, size, out);
+  pl_status status = pl_dataset_manifest_parse(path, text, size, out);
   pl_free(text);
   if (status == PL_OK) snprintf((*out)->folder, sizeof(*out)->folder, "%s", folder);
   return status;

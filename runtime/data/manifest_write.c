@@ -87,13 +87,14 @@ static pl_status put_manifest(FILE *out, const char *kind, const pl_shard_option
   return PL_OK;
 }
 
-pl_status pl_manifest_write(const char *folder, const char *kind, const pl_shard_options *options,
-                            int shards, const pl_shard_record *records, int classes,
-                            const char *const *class_names) {
+pl_status pl_dataset_manifest_write(const char *folder, const char *kind,
+                                    const pl_shard_options *options, int shards,
+                                    const pl_shard_record *records, int classes,
+                                    const char *const *class_names) {
   char path[PL_PATH_MAX];
   char *text = NULL;
   size_t size = 0;
-  PL_TRY(pl_path_join(folder, PL_MANIFEST_NAME, path));
+  PL_TRY(pl_path_join(folder, PL_DATASET_MANIFEST, path));
   FILE *out = open_memstream(&text, &size);
   if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for %s", path);
   pl_status status = put_manifest(out, kind, options, shards, records, classes, class_names);

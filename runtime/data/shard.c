@@ -43,7 +43,7 @@ static pl_status read_encoded(const pl_shard *shard, int64_t position, pl_image 
   PL_TRY(pl_decode_image(image->packed, size, image));
   if (shard->width != 0 && (image->width != shard->width || image->height != shard->height)) {
     return PL_FAIL(PL_E_DATA, "image of %d x %d pixels where %s says that all have %d x %d",
-                   image->width, image->height, PL_MANIFEST_NAME, shard->width, shard->height);
+                   image->width, image->height, PL_DATASET_MANIFEST, shard->width, shard->height);
   }
   return PL_OK;
 }

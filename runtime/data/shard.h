@@ -24,7 +24,7 @@ typedef struct pl_shard {
 
 /* Opens shard `index` and reads its index, checking everything against the file's size and the
  * manifest. On failure the shard is closed. */
-pl_status pl_shard_open(const pl_manifest *manifest, int index, pl_shard *shard);
+pl_status pl_shard_open(const pl_dataset_manifest *manifest, int index, pl_shard *shard);
 
 /* A zeroed or closed shard is allowed only if its fd is -1. */
 void pl_shard_close(pl_shard *shard);

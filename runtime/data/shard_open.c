@@ -97,7 +97,7 @@ static pl_status check_array(const pl_shard *shard, hid_t dataset, array *a) {
   }
   if (!has_shape(dataset, a)) {
     return PL_FAIL(PL_E_DATA, "%s: the shape of %s does not fit %s (%lld samples, %lld captions)",
-                   shard->path, a->name, PL_MANIFEST_NAME, (long long)shard->samples,
+                   shard->path, a->name, PL_DATASET_MANIFEST, (long long)shard->samples,
                    (long long)shard->captions);
   }
   return find_extent(shard, dataset, a);
@@ -259,14 +259,14 @@ static pl_status open_file(pl_shard *shard, const pl_shard_record *record) {
   }
   if (info.st_size != record->bytes) {
     return PL_FAIL(PL_E_DATA, "shard %s has %lld bytes where %s says %lld: cut off or replaced",
-                   shard->path, (long long)info.st_size, PL_MANIFEST_NAME,
+                   shard->path, (long long)info.st_size, PL_DATASET_MANIFEST,
                    (long long)record->bytes);
   }
   shard->bytes = record->bytes;
   return PL_OK;
 }
 
-pl_status pl_shard_open(const pl_manifest *manifest, int index, pl_shard *shard) {
+pl_status pl_shard_open(const pl_dataset_manifest *manifest, int index, pl_shard *shard) {
   const pl_shard_record *record = &manifest->shards[index];
   const pl_dataset_info *info = &manifest->info;
   *shard = (pl_shard){.fd = -1,

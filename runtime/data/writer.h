@@ -42,8 +42,9 @@ void pl_shard_writer_discard(pl_shard_writer **writer);
 
 /* Writes dataset.yaml durably: after it the dataset is there, before it is not. `kind` is "image"
  * or "image-text". class_names may be NULL with classes 0; they must be UTF-8 (PL_E_DATA). */
-pl_status pl_manifest_write(const char *folder, const char *kind, const pl_shard_options *options,
-                            int shards, const pl_shard_record *records, int classes,
-                            const char *const *class_names);
+pl_status pl_dataset_manifest_write(const char *folder, const char *kind,
+                                    const pl_shard_options *options, int shards,
+                                    const pl_shard_record *records, int classes,
+                                    const char *const *class_names);
 
 #endif

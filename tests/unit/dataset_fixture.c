@@ -61,6 +61,6 @@ pl_status fixture_write(const char *folder, pl_image_storage storage, bool capti
     for (int64_t i = first[s]; i < first[s + 1]; i++) PL_TRY(add(writer, &options, i));
     PL_TRY(pl_shard_writer_finish(&writer, &records[s]));
   }
-  return pl_manifest_write(folder, captions ? "image-text" : "image", &options, FIXTURE_SHARDS,
-                           records, 2, classes);
+  return pl_dataset_manifest_write(folder, captions ? "image-text" : "image", &options,
+                                   FIXTURE_SHARDS, records, 2, classes);
 }

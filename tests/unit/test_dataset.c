@@ -164,14 +164,14 @@ static void count_report(void *context, const pl_reason *reason) {
 static void damaged_image(pl_image_storage storage) {
   char folder[PL_PATH_MAX];
   char path[PL_PATH_MAX];
-  pl_manifest *manifest = NULL;
+  pl_dataset_manifest *manifest = NULL;
   pl_dataset *dataset = NULL;
   pl_shard shard = {.fd = -1};
   pl_image image = {0};
   int reported = 0;
   fixture_folder(folder);
   CHECK_OK(fixture_write(folder, storage, false));
-  CHECK_OK(pl_manifest_read(folder, &manifest));
+  CHECK_OK(pl_dataset_manifest_read(folder, &manifest));
   CHECK_OK(pl_shard_open(manifest, 0, &shard));
   int64_t offset =
       storage == PL_IMAGE_PIXELS ? 2 * (int64_t)FIXTURE_IMAGE_BYTES : shard.image_offset[2];
@@ -192,7 +192,7 @@ static void damaged_image(pl_image_storage storage) {
   pl_image_free(&image);
   pl_dataset_close(&dataset);
   pl_shard_close(&shard);
-  pl_manifest_destroy(&manifest);
+  pl_dataset_manifest_destroy(&manifest);
   CHECK_OK(pl_remove_tree(folder));
 }
 
@@ -207,12 +207,12 @@ static void test_damaged_caption(void **state) {
   char folder[PL_PATH_MAX];
   char path[PL_PATH_MAX];
   char text[64];
-  pl_manifest *manifest = NULL;
+  pl_dataset_manifest *manifest = NULL;
   pl_dataset *dataset = NULL;
   pl_shard shard = {.fd = -1};
   fixture_folder(folder);
   CHECK_OK(fixture_write(folder, PL_IMAGE_PIXELS, true));
-  CHECK_OK(pl_manifest_read(folder, &manifest));
+  CHECK_OK(pl_dataset_manifest_read(folder, &manifest));
   CHECK_OK(pl_shard_open(manifest, 0, &shard));
   CHECK_OK(pl_path_join(folder, "part-00000.h5", path));
   flip(path, shard.text_at + shard.text_offset[2] + 3); /* the second of sample 2 */
@@ -223,7 +223,7 @@ static void test_damaged_caption(void **state) {
   CHECK_FAILS(PL_E_DATA, "1 of 4 samples damaged", pl_dataset_verify_shard(dataset, 0));
   pl_dataset_close(&dataset);
   pl_shard_close(&shard);
-  pl_manifest_destroy(&manifest);
+  pl_dataset_manifest_destroy(&manifest);
   CHECK_OK(pl_remove_tree(folder));
 }
 
@@ -298,7 +298,7 @@ static void test_writer_refuses(void **state) {
   CHECK_FAILS(PL_E_DATA, "would hold no sample", pl_shard_writer_finish(&writer, &record));
   assert_null(writer);
   CHECK_FAILS(PL_E_DATA, "is not UTF-8",
-              pl_manifest_write(folder, "image", &options, 0, NULL, 1, bad_name));
+              pl_dataset_manifest_write(folder, "image", &options, 0, NULL, 1, bad_name));
   CHECK_OK(pl_path_join(folder, "part-00000.h5", path));
   assert_false(pl_path_exists(path));
   CHECK_FAILS(PL_E_IO, "cannot create /nowhere/",
