@@ -6,7 +6,10 @@
  * v of a sample draws from the stream keyed by (seed, epoch, sample, v).
  *
  * A corrupt sample is named in the log, counted, and replaced by the sample one place on in stored
- * order (so batches keep their size); past `skip_limit` of them the loader fails with PL_E_DATA. */
+ * order (so batches keep their size); past `skip_limit` of them the loader fails with PL_E_DATA.
+ * The replacement is augmented with the numbers of the sample it stands for, so that a batch that
+ * holds both does not hold the same pixels twice. What can't be read at all (PL_E_IO) ends the
+ * loader. */
 #ifndef PL_DATA_LOADER_H
 #define PL_DATA_LOADER_H
 
@@ -20,7 +23,7 @@ typedef struct pl_loader_options {
   pl_augment_options augment;
   bool random; /* false: evaluation views, every view the same */
   bool shuffle;
-  int64_t shuffle_block, shuffle_window;
+  int64_t shuffle_block, shuffle_window; /* in samples; in blocks */
   uint64_t seed;
   int views;
   int leaf_samples;
@@ -29,18 +32,19 @@ typedef struct pl_loader_options {
   int passes;
   int64_t first_step, steps; /* steps served: [first_step, first_step + steps) */
   int workers;               /* threads */
-  int64_t skip_limit;
+  int64_t skip_limit;        /* different corrupt samples that this loader may meet */
 } pl_loader_options;
 
 /* A leaf ready for use; valid until the next pl_loader_next. */
 typedef struct pl_loader_leaf {
   int64_t step, leaf;
   const float *images;   /* (views, leaf_samples, size, size, 3): first views, then second ones */
-  const int64_t *sample; /* (leaf_samples): indices in the dataset */
+  const int64_t *sample; /* (leaf_samples): indices in the dataset, after replacement */
   const int64_t *epoch;  /* (leaf_samples) */
 } pl_loader_leaf;
 
-/* Starts the threads. Not collective. */
+/* Starts the threads. Memory: at most two steps' leaves and about 512 MB (but room for two leaves
+ * in any case). PL_E_USAGE names the option that is out of range. Not collective. */
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
 /* Stops and joins the threads; NULL is allowed. */
 void pl_loader_destroy(pl_loader **loader);
@@ -49,7 +53,7 @@ void pl_loader_destroy(pl_loader **loader);
  */
 pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf);
 
-/* Milliseconds that pl_loader_next has waited so far, and corrupt samples met so far. */
+/* Milliseconds that pl_loader_next has waited so far, and different corrupt samples met so far. */
 double pl_loader_wait_ms(const pl_loader *loader);
 int64_t pl_loader_skipped(const pl_loader *loader);
 

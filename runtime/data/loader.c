@@ -1,0 +1,372 @@
+#include "runtime/data/loader.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/random.h"
+#include "runtime/data/order.h"
+
+/* SPAN: samples that a worker takes at a time; enough to make the lock cheap, few enough that all
+ * workers help with the leaf that is wanted next. SLOTS_MIN: one leaf in use, one ready, one being
+ * made. */
+enum { SPAN = 4, SLOTS_MIN = 3, WORKERS_MAX = 1024, VIEWS_MAX = 64 };
+static const size_t ahead_bytes = (size_t)512 << 20;
+
+/* Room for one leaf. Leaf number k of the sequence goes to slot k % slot_count. */
+typedef struct slot {
+  float *images;
+  int64_t *sample, *epoch;
+  int done; /* samples that are complete */
+} slot;
+
+/* Different corrupt samples, in the order in which they were met. */
+typedef struct corrupt_list {
+  int64_t *sample;
+  int64_t count, capacity;
+} corrupt_list;
+
+struct pl_loader {
+  pl_loader_options options;
+  int64_t samples;    /* in the dataset */
+  int64_t total;      /* leaves in the sequence */
+  size_t view_floats; /* of one view of one sample */
+  slot *slots;
+  int64_t slot_count;
+  pthread_t *threads;
+  int started;
+  double wait_ms;          /* of the caller's thread */
+  _Atomic int64_t skipped; /* == corrupt.count; readable without the lock */
+
+  /* All below is guarded by the lock. */
+  pthread_mutex_t lock;
+  pthread_cond_t work;  /* there may be something for workers to do, or they shall end */
+  pthread_cond_t ready; /* a leaf is complete, or a worker failed */
+  pl_order *order;
+  int64_t served;      /* leaves handed to the caller */
+  int64_t given_back;  /* of these, leaves whose slots may be used again */
+  int64_t planned;     /* leaf whose samples are being handed to workers */
+  int planned_samples; /* of that leaf, samples handed out */
+  bool stop;
+  pl_reason failure; /* code PL_OK: none */
+  corrupt_list corrupt;
+};
+
+/* What a worker has in hand: samples [first, first + count) of the leaf in `slot`. */
+typedef struct span {
+  slot *slot;
+  int first, count;
+} span;
+
+/* The step and the leaf of the batch that leaf number k of the sequence is. */
+static void locate(const pl_loader *loader, int64_t k, int64_t *step, int64_t *leaf) {
+  const pl_loader_options *o = &loader->options;
+  *step = o->first_step + k / (o->leaves * o->passes);
+  *leaf = o->first_leaf + k % o->leaves;
+}
+
+/* Needs the lock. The first failure counts; its reason is the calling thread's. */
+static void fail_loader(pl_loader *loader) {
+  if (loader->failure.code == PL_OK) loader->failure = *pl_last_reason();
+  pthread_cond_broadcast(&loader->ready);
+  pthread_cond_broadcast(&loader->work);
+}
+
+/* Needs the lock. Finds the samples of the leaf to be made next. */
+static pl_status plan_leaf(pl_loader *loader) {
+  const pl_loader_options *o = &loader->options;
+  slot *s = &loader->slots[loader->planned % loader->slot_count];
+  int64_t step = 0, leaf = 0;
+  locate(loader, loader->planned, &step, &leaf);
+  int64_t position = step * o->batch + leaf * o->leaf_samples;
+  for (int i = 0; i < o->leaf_samples; i++) {
+    PL_TRY(pl_order_at(loader->order, position + i, &s->sample[i], &s->epoch[i]));
+  }
+  return PL_OK;
+}
+
+/* Needs the lock. Waits for work; false when there is none any more. */
+static bool take_span(pl_loader *loader, span *taken) {
+  while (!loader->stop && loader->failure.code == PL_OK && loader->planned < loader->total &&
+         loader->planned >= loader->given_back + loader->slot_count) {
+    pthread_cond_wait(&loader->work, &loader->lock);
+  }
+  if (loader->stop || loader->failure.code != PL_OK || loader->planned == loader->total) {
+    return false;
+  }
+  if (loader->planned_samples == 0 && plan_leaf(loader) != PL_OK) {
+    fail_loader(loader);
+    return false;
+  }
+  int left = loader->options.leaf_samples - loader->planned_samples;
+  *taken = (span){.slot = &loader->slots[loader->planned % loader->slot_count],
+                  .first = loader->planned_samples,
+                  .count = left < SPAN ? left : SPAN};
+  loader->planned_samples += taken->count;
+  if (taken->count == left) {
+    loader->planned++;
+    loader->planned_samples = 0;
+  }
+  return true;
+}
+
+/* Needs the lock. Sets *is_new unless this sample was met before. */
+static pl_status remember_corrupt(corrupt_list *list, int64_t sample, bool *is_new) {
+  *is_new = false;
+  for (int64_t i = 0; i < list->count; i++) {
+    if (list->sample[i] == sample) return PL_OK;
+  }
+  if (list->count == list->capacity) {
+    int64_t capacity = list->capacity ? 2 * list->capacity : 16;
+    int64_t *grown = pl_alloc((size_t)capacity, sizeof *grown);
+    if (!grown) return PL_E_INTERNAL;
+    if (list->count) memcpy(grown, list->sample, (size_t)list->count * sizeof *grown);
+    pl_free(list->sample);
+    list->sample = grown;
+    list->capacity = capacity;
+  }
+  list->sample[list->count++] = sample;
+  *is_new = true;
+  return PL_OK;
+}
+
+/* The calling thread's reason says what is wrong with `sample`. */
+static pl_status note_corrupt(pl_loader *loader, int64_t sample) {
+  const int64_t limit = loader->options.skip_limit;
+  pthread_mutex_lock(&loader->lock);
+  bool is_new = false;
+  pl_status status = remember_corrupt(&loader->corrupt, sample, &is_new);
+  int64_t count = loader->corrupt.count;
+  atomic_store_explicit(&loader->skipped, count, memory_order_relaxed);
+  pthread_mutex_unlock(&loader->lock);
+  PL_TRY(status);
+  if (count > limit) {
+    return pl_context(PL_E_DATA, "%" PRId64 " corrupt samples, the limit is %" PRId64, count,
+                      limit);
+  }
+  if (is_new) {
+    PL_WARN("corrupt sample replaced by the next one (%" PRId64 " of at most %" PRId64 "): %s",
+            count, limit, pl_last_reason()->message);
+  }
+  return PL_OK;
+}
+
+/* Reads *sample or, where that is corrupt, the first one behind it that is not. */
+static pl_status read_sample(pl_loader *loader, int64_t *sample, pl_image *image) {
+  for (int64_t tries = 0; tries < loader->samples; tries++) {
+    pl_status status = pl_dataset_read_image(loader->options.dataset, *sample, image);
+    if (status != PL_E_DATA) return status;
+    PL_TRY(note_corrupt(loader, *sample));
+    *sample = (*sample + 1) % loader->samples;
+  }
+  return PL_FAIL(PL_E_DATA, "all %" PRId64 " samples of the dataset are corrupt", loader->samples);
+}
+
+/* Own to each worker. */
+typedef struct tools {
+  pl_image image;
+  pl_augment_scratch scratch;
+} tools;
+
+static pl_status make_sample(pl_loader *loader, slot *s, int i, tools *mine) {
+  const pl_loader_options *o = &loader->options;
+  const int64_t drawn_for = s->sample[i];
+  PL_TRY(read_sample(loader, &s->sample[i], &mine->image));
+  const int width = mine->image.width, height = mine->image.height;
+  const size_t stride = loader->view_floats * (size_t)o->leaf_samples; /* from view to view */
+  float *view = s->images + loader->view_floats * (size_t)i;
+  pl_view_params params;
+  if (!o->random) {
+    pl_augment_centre(&o->augment, width, height, &params);
+    PL_TRY(pl_augment_apply(&o->augment, &params, &mine->image, &mine->scratch, view));
+    for (int v = 1; v < o->views; v++) {
+      memcpy(view + stride * (size_t)v, view, loader->view_floats * sizeof *view);
+    }
+    return PL_OK;
+  }
+  for (int v = 0; v < o->views; v++, view += stride) {
+    pl_random random = pl_random_stream(o->seed, PL_RANDOM_AUGMENT, (uint32_t)s->epoch[i],
+                                        (uint64_t)drawn_for, (uint32_t)v);
+    pl_augment_draw(&o->augment, width, height, &random, &params);
+    PL_TRY(pl_augment_apply(&o->augment, &params, &mine->image, &mine->scratch, view));
+  }
+  return PL_OK;
+}
+
+static void *work(void *argument) {
+  pl_loader *loader = argument;
+  tools mine = {0};
+  span taken = {0};
+  pthread_mutex_lock(&loader->lock);
+  while (take_span(loader, &taken)) {
+    pthread_mutex_unlock(&loader->lock);
+    pl_status status = PL_OK;
+    for (int i = 0; i < taken.count && status == PL_OK; i++) {
+      status = make_sample(loader, taken.slot, taken.first + i, &mine);
+    }
+    pthread_mutex_lock(&loader->lock);
+    if (status != PL_OK) {
+      fail_loader(loader);
+      break;
+    }
+    taken.slot->done += taken.count;
+    if (taken.slot->done == loader->options.leaf_samples) pthread_cond_signal(&loader->ready);
+  }
+  pthread_mutex_unlock(&loader->lock);
+  pl_image_free(&mine.image);
+  pl_augment_scratch_free(&mine.scratch);
+  return NULL;
+}
+
+static pl_status check_count(const char *name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return PL_OK;
+  return PL_FAIL(PL_E_USAGE, "loader: %s is %" PRId64 "; it must lie in [%" PRId64 ", %" PRId64 "]",
+                 name, value, low, high);
+}
+
+static pl_status check_options(const pl_loader_options *o) {
+  PL_TRY(pl_augment_check(&o->augment));
+  PL_TRY(check_count("number of workers", o->workers, 1, WORKERS_MAX));
+  PL_TRY(check_count("number of views", o->views, 1, VIEWS_MAX));
+  PL_TRY(check_count("number of passes", o->passes, 1, 2));
+  PL_TRY(check_count("batch", o->batch, 1, INT32_MAX));
+  PL_TRY(check_count("samples of a leaf", o->leaf_samples, 1, o->batch));
+  PL_TRY(check_count("number of leaves", o->leaves, 1, o->batch / o->leaf_samples));
+  PL_TRY(check_count("first leaf", o->first_leaf, 0, o->batch / o->leaf_samples - o->leaves));
+  PL_TRY(check_count("first step", o->first_step, 0, INT32_MAX));
+  PL_TRY(check_count("number of steps", o->steps, 0, INT32_MAX));
+  return check_count("limit of corrupt samples", o->skip_limit, 0, INT64_MAX);
+}
+
+static pl_status create_slots(pl_loader *loader) {
+  const pl_loader_options *o = &loader->options;
+  const size_t samples = (size_t)o->leaf_samples;
+  const size_t floats = loader->view_floats * samples * (size_t)o->views;
+  int64_t fitting = (int64_t)(ahead_bytes / (floats * sizeof(float)));
+  loader->slot_count = 2 * o->leaves < fitting ? 2 * o->leaves : fitting;
+  if (loader->slot_count < SLOTS_MIN) loader->slot_count = SLOTS_MIN;
+  loader->slots = pl_alloc((size_t)loader->slot_count, sizeof *loader->slots);
+  if (!loader->slots) return PL_E_INTERNAL;
+  for (int64_t k = 0; k < loader->slot_count; k++) {
+    slot *s = &loader->slots[k];
+    s->images = pl_alloc(floats, sizeof *s->images);
+    s->sample = pl_alloc(samples, sizeof *s->sample);
+    s->epoch = pl_alloc(samples, sizeof *s->epoch);
+    if (!s->images || !s->sample || !s->epoch) return PL_E_INTERNAL;
+  }
+  return PL_OK;
+}
+
+static pl_status start_threads(pl_loader *loader) {
+  loader->threads = pl_alloc((size_t)loader->options.workers, sizeof *loader->threads);
+  if (!loader->threads) return PL_E_INTERNAL;
+  /* Signals are for the thread that runs the loop. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = 0;
+  while (loader->started < loader->options.workers && error == 0) {
+    error = pthread_create(&loader->threads[loader->started], NULL, work, loader);
+    if (error == 0) loader->started++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error == 0) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "can't start loader thread %d of %d: %s", loader->started + 1,
+                 loader->options.workers, strerrordesc_np(error));
+}
+
+pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
+  PL_TRY(check_options(options));
+  pl_loader *loader = pl_alloc(1, sizeof *loader);
+  if (!loader) return PL_E_INTERNAL;
+  pthread_mutex_init(&loader->lock, NULL);
+  pthread_cond_init(&loader->work, NULL);
+  pthread_cond_init(&loader->ready, NULL);
+  loader->options = *options;
+  loader->samples = pl_dataset_get_info(options->dataset)->samples;
+  loader->total = options->steps * options->passes * options->leaves;
+  loader->view_floats = (size_t)options->augment.size * (size_t)options->augment.size * 3;
+
+  pl_status status = PL_OK;
+  PL_TRY_OR(fail, status,
+            pl_order_create(loader->samples, options->shuffle_block, options->shuffle_window,
+                            options->seed, options->shuffle, &loader->order));
+  PL_TRY_OR(fail, status, create_slots(loader));
+  PL_TRY_OR(fail, status, start_threads(loader));
+  *out = loader;
+  return PL_OK;
+fail:
+  pl_loader_destroy(&loader);
+  return status;
+}
+
+void pl_loader_destroy(pl_loader **loader) {
+  pl_loader *l = *loader;
+  if (!l) return;
+  pthread_mutex_lock(&l->lock);
+  l->stop = true;
+  pthread_cond_broadcast(&l->work);
+  pthread_mutex_unlock(&l->lock);
+  for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
+  pl_free(l->threads);
+  for (int64_t k = 0; l->slots && k < l->slot_count; k++) {
+    pl_free(l->slots[k].images);
+    pl_free(l->slots[k].sample);
+    pl_free(l->slots[k].epoch);
+  }
+  pl_free(l->slots);
+  pl_free(l->corrupt.sample);
+  pl_order_destroy(&l->order);
+  pthread_cond_destroy(&l->ready);
+  pthread_cond_destroy(&l->work);
+  pthread_mutex_destroy(&l->lock);
+  pl_free(l);
+  *loader = NULL;
+}
+
+/* Needs the lock. The slot of the leaf that the caller had may be filled again. */
+static void give_back(pl_loader *loader) {
+  if (loader->given_back == loader->served) return;
+  loader->slots[loader->given_back % loader->slot_count].done = 0;
+  loader->given_back = loader->served;
+  pthread_cond_broadcast(&loader->work);
+}
+
+pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf) {
+  if (loader->served == loader->total) {
+    return PL_FAIL(PL_E_INTERNAL,
+                   "loader: asked for more than the %" PRId64 " leaves of %" PRId64 " steps",
+                   loader->total, loader->options.steps);
+  }
+  pthread_mutex_lock(&loader->lock);
+  give_back(loader);
+  const slot *s = &loader->slots[loader->served % loader->slot_count];
+  if (s->done < loader->options.leaf_samples && loader->failure.code == PL_OK) {
+    double start = pl_now_ms();
+    while (s->done < loader->options.leaf_samples && loader->failure.code == PL_OK) {
+      pthread_cond_wait(&loader->ready, &loader->lock);
+    }
+    loader->wait_ms += pl_now_ms() - start;
+  }
+  pl_status status = PL_OK;
+  if (loader->failure.code != PL_OK) {
+    status = pl_adopt_reason(&loader->failure);
+  } else {
+    *leaf = (pl_loader_leaf){.images = s->images, .sample = s->sample, .epoch = s->epoch};
+    locate(loader, loader->served, &leaf->step, &leaf->leaf);
+    loader->served++;
+  }
+  pthread_mutex_unlock(&loader->lock);
+  return status;
+}
+
+double pl_loader_wait_ms(const pl_loader *loader) { return loader->wait_ms; }
+
+int64_t pl_loader_skipped(const pl_loader *loader) {
+  return atomic_load_explicit(&loader->skipped, memory_order_relaxed);
+}
