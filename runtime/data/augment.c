@@ -177,13 +177,13 @@ static workplace carve_workplace(pl_carver *carver, const pl_augment_options *op
   workplace w = {0};
   w.horizontal = pl_filter_carve(carver, params->width, size, options->interpolation);
   w.vertical = pl_filter_carve(carver, params->height, size, options->interpolation);
-  w.row = pl_carve_floats(carver, 3 * (size_t)(params->width + w.horizontal.taps));
+  w.row = pl_carve_floats(carver, 3 * ((size_t)params->width + (size_t)w.horizontal.taps));
   w.rows = pl_carve_floats(carver, 3 * (size_t)params->height * size);
   w.planes = pl_carve_floats(carver, 3 * plane);
   if (params->blur) {
     int kernel = blur_kernel(options);
     w.blur_weight = pl_carve_floats(carver, (size_t)kernel);
-    w.blur_padded = pl_carve_floats(carver, (size_t)(size + kernel));
+    w.blur_padded = pl_carve_floats(carver, (size_t)size + (size_t)kernel);
     w.blur_plane = pl_carve_floats(carver, plane);
   }
   return w;

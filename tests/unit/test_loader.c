@@ -52,7 +52,7 @@ static void write_dataset(const char *folder) {
     CHECK_OK(pl_shard_writer_finish(&writer, &records[shard]));
   }
   const char *names[] = {"a", "b", "c"};
-  CHECK_OK(pl_manifest_write(folder, "image", &options, SHARDS, records, 3, names));
+  CHECK_OK(pl_dataset_manifest_write(folder, "image", &options, SHARDS, records, 3, names));
 }
 
 /* A dataset of its own for each test, as some of them damage it. */
