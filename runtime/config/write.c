@@ -65,8 +65,9 @@ static const char *type_text(const pl_key *key) {
   return "";
 }
 
+enum { RANGE_TEXT = 4 * PL_REAL_TEXT };
 /* "0 to 1", ">= 0", "auto or 0 to 1024"; nothing for what has no numbers. */
-static void print_range(const pl_key *key, char out[3 * PL_REAL_TEXT]) {
+static void print_range(const pl_key *key, char out[RANGE_TEXT]) {
   out[0] = '\0';
   if (key->low == key->high) return;
   char low[PL_REAL_TEXT], high[PL_REAL_TEXT], word[PL_REAL_TEXT] = "";
@@ -75,9 +76,9 @@ static void print_range(const pl_key *key, char out[3 * PL_REAL_TEXT]) {
   pl_format_real(key->high, high);
   if (key->word) snprintf(word, sizeof word, "%s or ", key->word);
   if (isinf(key->high)) {
-    snprintf(out, 3 * PL_REAL_TEXT, "%s>= %s", word, low);
+    snprintf(out, RANGE_TEXT, "%s>= %s", word, low);
   } else {
-    snprintf(out, 3 * PL_REAL_TEXT, "%s%s to %s", word, low, high);
+    snprintf(out, RANGE_TEXT, "%s%s to %s", word, low, high);
   }
 }
 
@@ -86,7 +87,7 @@ void pl_config_print_keys(FILE *out) {
   fprintf(out, row, "KEY", "TYPE", "DEFAULT", "RANGE", "MEANING");
   for (int k = 0; k < pl_key_count; k++) {
     const pl_key *key = &pl_keys[k];
-    char range[3 * PL_REAL_TEXT];
+    char range[RANGE_TEXT];
     print_range(key, range);
     const char *initial = key->initial ? key->initial : "by preset";
     fprintf(out, row, key->name, type_text(key), *initial == '\0' ? "-" : initial, range,
