@@ -12,7 +12,8 @@
 
 typedef struct pl_grad_reduce pl_grad_reduce;
 
-/* comm, space and slice must outlive it. Not collective. */
+/* comm, space and slice must outlive it. Memory: with several ranks, the pieces received for all
+ * buckets, about one more vector of the space's size. Not collective. */
 pl_status pl_grad_reduce_create(pl_comm *comm, const pl_space *space, const pl_slice *slice,
                                 pl_grad_reduce **out);
 void pl_grad_reduce_destroy(pl_grad_reduce **reduce);

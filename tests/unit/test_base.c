@@ -1,4 +1,5 @@
 /* runtime/base: status, tree, random numbers, hashes, files. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
+#include "runtime/base/threads.h"
 #include "runtime/base/tree.h"
 #include "tests/check.h"
 
@@ -80,18 +82,84 @@ static void tree_sums_do_not_depend_on_ranks(void **state) {
   }
 }
 
-static void tree_sum_of_floats_matches_doubles(void **state) {
+static float sum_by_definition_f32(const float *from, int pieces, size_t stride) {
+  if (pieces == 1) return *from;
+  int left = pieces / 2;
+  return sum_by_definition_f32(from, left, stride) +
+         sum_by_definition_f32(from + (size_t)left * stride, pieces - left, stride);
+}
+
+static double sum_by_definition_f64(const double *from, int pieces, size_t stride) {
+  if (pieces == 1) return *from;
+  int left = pieces / 2;
+  return sum_by_definition_f64(from, left, stride) +
+         sum_by_definition_f64(from + (size_t)left * stride, pieces - left, stride);
+}
+
+/* Lengths around the chunk that is summed at a time and the length from which threads share; into
+ * another array and over the first piece. */
+static void tree_sums_add_in_the_order_of_the_tree(void **state) {
   (void)state;
-  enum { PIECES = 5, N = 1000 };
-  float from[PIECES * N], out[N];
+  enum { MOST = 9, STRIDE = 40007 };
+  static const size_t lengths[] = {0, 1, 1023, 1024, 1025, 5000, 40000};
+  float *from = pl_alloc(MOST * STRIDE, sizeof *from);
+  float *out = pl_alloc(STRIDE, sizeof *out);
+  double *from_double = pl_alloc(MOST * STRIDE, sizeof *from_double);
+  double *out_double = pl_alloc(STRIDE, sizeof *out_double);
+  assert_true(from && out && from_double && out_double);
   pl_random random = pl_random_stream(2, PL_RANDOM_TEST, 0, 0, 0);
-  for (int i = 0; i < PIECES * N; i++) from[i] = pl_random_normal(&random);
-  pl_tree_sum_f32(out, from, PIECES, N, N);
-  for (int i = 0; i < N; i++) {
-    float expected =
-        (from[i] + from[N + i]) + (from[2 * N + i] + (from[3 * N + i] + from[4 * N + i]));
-    assert_memory_equal(&out[i], &expected, sizeof expected);
+  for (int i = 0; i < MOST * STRIDE; i++) {
+    float uniform = pl_random_range(&random, -1, 1);
+    from[i] = ldexpf(uniform, (int)pl_random_below(&random, 20));
+    from_double[i] = (double)from[i] * 1.1;
   }
+  for (int pieces = 1; pieces <= MOST; pieces++) {
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+      size_t n = lengths[l];
+      pl_tree_sum_f32(out, from, pieces, STRIDE, n);
+      pl_tree_sum_f64(out_double, from_double, pieces, STRIDE, n);
+      for (size_t i = 0; i < n; i++) {
+        float expected = sum_by_definition_f32(from + i, pieces, STRIDE);
+        double expected_double = sum_by_definition_f64(from_double + i, pieces, STRIDE);
+        assert_true(out[i] == expected && out_double[i] == expected_double);
+      }
+    }
+  }
+  pl_tree_sum_f32(from, from, 1, STRIDE, STRIDE);
+  pl_tree_sum_f32(out, from, MOST, STRIDE, STRIDE);
+  pl_tree_sum_f32(from, from, MOST, STRIDE, STRIDE);
+  assert_memory_equal(from, out, STRIDE * sizeof *out);
+  pl_tree_sum_f64(out_double, from_double, 2, STRIDE, STRIDE);
+  pl_tree_sum_f64(from_double, from_double, 2, STRIDE, STRIDE);
+  assert_memory_equal(from_double, out_double, STRIDE * sizeof *out_double);
+  pl_free(from);
+  pl_free(out);
+  pl_free(from_double);
+  pl_free(out_double);
+}
+
+static void threads_follow_the_affinity_mask(void **state) {
+  (void)state;
+  pl_processors allowed = pl_processors_allowed();
+  pl_processors none = {{0}};
+  assert_true(pl_processors_overlap(&allowed, &allowed));
+  assert_false(pl_processors_overlap(&allowed, &none));
+  cpu_set_t before, one;
+  assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+  assert_int_equal(pl_threads_allowed(), CPU_COUNT(&before));
+  int processor = 0;
+  while (!CPU_ISSET(processor, &before)) processor++;
+  CPU_ZERO(&one);
+  CPU_SET(processor, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  int bound = pl_threads_allowed();
+  pl_processors mask = pl_processors_allowed();
+  assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+  assert_int_equal(bound, 1);
+  assert_true(mask.word[processor / 64] == UINT64_C(1) << processor % 64);
+  assert_int_equal(pl_threads_per_rank(1, 0), CPU_COUNT(&before));
+  assert_int_equal(pl_threads_per_rank(4, 1), CPU_COUNT(&before));
+  assert_int_equal(pl_threads_per_rank(1000000, 0), 1);
 }
 
 static void random_streams_are_pure_and_distinct(void **state) {
@@ -196,7 +264,8 @@ int main(void) {
       cmocka_unit_test(allocation_refuses_overflow),
       cmocka_unit_test(tree_parts_tile_the_leaves),
       cmocka_unit_test(tree_sums_do_not_depend_on_ranks),
-      cmocka_unit_test(tree_sum_of_floats_matches_doubles),
+      cmocka_unit_test(tree_sums_add_in_the_order_of_the_tree),
+      cmocka_unit_test(threads_follow_the_affinity_mask),
       cmocka_unit_test(random_streams_are_pure_and_distinct),
       cmocka_unit_test(random_moments_are_right),
       cmocka_unit_test(permutation_holds_each_once),
