@@ -1,0 +1,122 @@
+#include "tests/unit/net_rig.h"
+
+#include "runtime/base/memory.h"
+#include "runtime/base/random.h"
+#include "runtime/base/tree.h"
+#include "tests/check.h"
+#include "tests/unit/reference_backend.h"
+
+enum { OF_IMAGES, OF_DOUT, OF_PARAMS }; /* what random numbers are for */
+
+static void fill_normal(float *to, size_t n, uint32_t what, int64_t which) {
+  pl_random random = pl_random_stream(11, PL_RANDOM_TEST, what, (uint64_t)which, 0);
+  for (size_t i = 0; i < n; i++) to[i] = pl_random_normal(&random);
+}
+
+static void make_parameters(net_rig *rig) {
+  pl_slice *slice = NULL;
+  CHECK_OK(pl_slice_create(rig->space, 1, 0, &slice));
+  float *master = pl_alloc((size_t)pl_space_elements(rig->space), sizeof *master);
+  assert_non_null(master);
+  pl_slice_init_params(rig->space, slice, 5, master);
+  for (int i = 0; i < pl_space_params(rig->space); i++) {
+    const pl_param *param = pl_space_param(rig->space, i);
+    pl_random random = pl_random_stream(11, PL_RANDOM_TEST, OF_PARAMS, (uint64_t)i, 0);
+    float *values = master + param->first_block * PL_BLOCK;
+    for (int64_t j = 0; j < param->count; j++) values[j] += 0.2F * pl_random_normal(&random);
+  }
+  for (int bucket = 0; bucket < pl_space_buckets(rig->space); bucket++) {
+    pl_slice_to_image(rig->space, slice, bucket, master, rig->image);
+  }
+  pl_space_init_buffers(rig->space, rig->buffers);
+  pl_free(master);
+  pl_slice_destroy(&slice);
+}
+
+static void compile(net_rig *rig) {
+  const rig_options *o = &rig->options;
+  CHECK_OK(pl_space_create(&rig->space));
+  CHECK_OK(pl_graph_create(rig->space, "", &rig->graph));
+  pl_value output = o->build(rig->graph, pl_input(rig->graph, o->shape));
+  CHECK_OK(pl_graph_finish(rig->graph));
+  CHECK_OK(pl_space_seal(rig->space, o->precision, 1 << 16));
+  pl_net_options options = {.backend = o->backend ? o->backend : pl_reference_backend(),
+                            .output = output,
+                            .rows = o->rows,
+                            .precision = o->precision,
+                            .training = !o->inference,
+                            .scope = o->scope};
+  CHECK_OK(pl_net_compile(rig->graph, &options, &rig->net));
+}
+
+void rig_create(net_rig *rig, const rig_options *options) {
+  *rig = (net_rig){.options = *options, .alone = pl_ranks_alone()};
+  compile(rig);
+  int rank_count = options->rank_count ? options->rank_count : 1;
+  pl_tree_part(options->leaves, rank_count, options->rank, &rig->first_leaf, &rig->leaves);
+  pl_exec_options exec_options = {.leaves = rig->leaves,
+                                  .total_leaves = options->leaves,
+                                  .recompute = options->recompute,
+                                  .ranks = options->ranks ? options->ranks : &rig->alone};
+  CHECK_OK(pl_exec_create(rig->net, &exec_options, &rig->exec));
+  CHECK_OK(pl_gradsum_create(rig->space, rig->leaves, &rig->sums));
+  rig->leaf_in = (size_t)options->rows * (size_t)pl_shape_elements(options->shape);
+  rig->leaf_out = (size_t)options->rows * (size_t)pl_net_output_features(rig->net);
+  rig->image = pl_alloc(pl_space_image_bytes(rig->space), 1);
+  rig->buffers = pl_alloc((size_t)pl_space_buffer_elements(rig->space), sizeof(float));
+  rig->images = pl_alloc(rig->leaf_in, sizeof(float));
+  rig->out = pl_alloc((size_t)rig->leaves * rig->leaf_out, sizeof(float));
+  rig->dout = pl_alloc((size_t)rig->leaves * rig->leaf_out, sizeof(float));
+  assert_true(rig->image && rig->buffers && rig->images && rig->out && rig->dout);
+  make_parameters(rig);
+  for (int64_t leaf = 0; leaf < rig->leaves; leaf++) {
+    fill_normal(rig->dout + (size_t)leaf * rig->leaf_out, rig->leaf_out, OF_DOUT,
+                rig->first_leaf + leaf);
+  }
+}
+
+void rig_destroy(net_rig *rig) {
+  pl_exec_destroy(&rig->exec);
+  pl_net_destroy(&rig->net);
+  pl_graph_destroy(&rig->graph);
+  pl_gradsum_destroy(&rig->sums);
+  pl_space_destroy(&rig->space);
+  pl_free(rig->image);
+  pl_free(rig->buffers);
+  pl_free(rig->images);
+  pl_free(rig->out);
+  pl_free(rig->dout);
+}
+
+void rig_images(const net_rig *rig, int64_t leaf, float *images) {
+  fill_normal(images, rig->leaf_in, OF_IMAGES, leaf);
+}
+
+static pl_status fetch(void *context, int64_t leaf, const float **images) {
+  net_rig *rig = context;
+  if (leaf != rig->fetches % rig->leaves) {
+    return PL_FAIL(PL_E_INTERNAL, "leaf %lld was fetched out of order", (long long)leaf);
+  }
+  rig->fetches++;
+  rig_images(rig, rig->first_leaf + leaf, rig->images);
+  *images = rig->images;
+  return PL_OK;
+}
+
+pl_status rig_forward(net_rig *rig) {
+  PL_TRY(pl_net_load(rig->net, rig->image, rig->buffers));
+  return pl_exec_forward(rig->exec, fetch, rig, rig->out, rig->buffers);
+}
+
+pl_status rig_step(net_rig *rig) {
+  PL_TRY(rig_forward(rig));
+  return pl_exec_backward(rig->exec, fetch, rig, rig->dout, rig->sums);
+}
+
+double rig_loss(const net_rig *rig) {
+  double loss = 0;
+  for (size_t i = 0; i < (size_t)rig->leaves * rig->leaf_out; i++) {
+    loss += (double)rig->out[i] * (double)rig->dout[i];
+  }
+  return loss;
+}
