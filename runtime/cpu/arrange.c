@@ -1,0 +1,115 @@
+#include "runtime/cpu/arrange.h"
+
+#include <string.h>
+
+/* Outputs of a line that one tile holds, and how wide strips are made (in outputs). Wider ones
+ * gained nothing in measurements; narrower ones leave a larger part of the last tile idle. */
+enum { TILE = 16, STRIP_WIDTH = 160 };
+
+static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+bool pl_strips_plan(int rows, pl_shape in, pl_shape out, pl_window window, size_t element,
+                    pl_strips *in_strips, pl_strips *out_strips) {
+  if (out.width > TILE || window.kernel != 2 * window.pad + 1 || window.pad == 0) return false;
+  int pitch = ceil_div(in.width + window.pad, window.stride);
+  int most = STRIP_WIDTH / pitch < rows ? STRIP_WIDTH / pitch : rows;
+  int best = 1;
+  int64_t best_tiles = INT64_MAX;
+  for (int images = 2; images <= most; images++) {
+    int64_t tiles = (int64_t)ceil_div(rows, images) * ceil_div(images * pitch, TILE);
+    if (tiles <= best_tiles) {
+      best = images;
+      best_tiles = tiles;
+    }
+  }
+  if (best == 1) return false;
+  *out_strips = (pl_strips){.rows = rows,
+                            .strips = ceil_div(rows, best),
+                            .per_strip = best,
+                            .pitch = pitch,
+                            .image = out,
+                            .element = element};
+  *in_strips = *out_strips;
+  in_strips->image = in;
+  in_strips->pitch = pitch * window.stride;
+  return true;
+}
+
+pl_shape pl_strips_shape(const pl_strips *strips) {
+  return (pl_shape){strips->image.height, strips->per_strip * strips->pitch,
+                    strips->image.channels};
+}
+
+size_t pl_strips_bytes(const pl_strips *strips) {
+  return (size_t)strips->strips * pl_shape_elements(pl_strips_shape(strips)) * strips->element;
+}
+
+/* Bytes of a line of one image, of a whole image, and of an image's share of a strip's line. */
+typedef struct strip_sizes {
+  size_t line, image, pitch;
+} strip_sizes;
+
+static strip_sizes sizes_of(const pl_strips *s) {
+  size_t position = (size_t)s->image.channels * s->element;
+  return (strip_sizes){position * s->image.width, position * s->image.width * s->image.height,
+                       position * s->pitch};
+}
+
+void pl_strips_pack(const pl_strips *s, const void *images, void *to) {
+  strip_sizes bytes = sizes_of(s);
+  int lines = s->strips * s->image.height;
+#pragma omp parallel for schedule(static)
+  for (int line = 0; line < lines; line++) {
+    int strip = line / s->image.height, h = line % s->image.height;
+    char *t = (char *)to + (size_t)line * s->per_strip * bytes.pitch;
+    for (int i = 0; i < s->per_strip; i++, t += bytes.pitch) {
+      int64_t image = (int64_t)strip * s->per_strip + i;
+      size_t used = image < s->rows ? bytes.line : 0;
+      if (used) memcpy(t, (const char *)images + image * bytes.image + h * bytes.line, used);
+      memset(t + used, 0, bytes.pitch - used);
+    }
+  }
+}
+
+void pl_strips_unpack(const pl_strips *s, const void *from, void *images) {
+  strip_sizes bytes = sizes_of(s);
+#pragma omp parallel for schedule(static)
+  for (int image = 0; image < s->rows; image++) {
+    int strip = image / s->per_strip, place = image % s->per_strip;
+    for (int h = 0; h < s->image.height; h++) {
+      size_t line = (size_t)strip * s->image.height + h;
+      memcpy((char *)images + image * bytes.image + h * bytes.line,
+             (const char *)from + (line * s->per_strip + place) * bytes.pitch, bytes.line);
+    }
+  }
+}
+
+void pl_picks_gather(const pl_picks *p, const void *images, void *to) {
+  size_t position = (size_t)p->in.channels * p->element;
+  int lines = p->rows * p->out.height;
+#pragma omp parallel for schedule(static)
+  for (int line = 0; line < lines; line++) {
+    int64_t row = line / p->out.height, h = line % p->out.height;
+    const char *f =
+        (const char *)images + (row * p->in.height + h * p->stride) * p->in.width * position;
+    char *t = (char *)to + (size_t)line * p->out.width * position;
+    for (int w = 0; w < p->out.width; w++)
+      memcpy(t + w * position, f + (size_t)w * p->stride * position, position);
+  }
+}
+
+void pl_picks_spread(const pl_picks *p, const void *from, void *images) {
+  size_t position = (size_t)p->in.channels * p->element;
+  int lines = p->rows * p->in.height;
+#pragma omp parallel for schedule(static)
+  for (int line = 0; line < lines; line++) {
+    int row = line / p->in.height, h = line % p->in.height;
+    char *t = (char *)images + (size_t)line * p->in.width * position;
+    memset(t, 0, p->in.width * position);
+    if (h % p->stride != 0 || h / p->stride >= p->out.height) continue;
+    const char *f = (const char *)from +
+                    ((int64_t)row * p->out.height + h / p->stride) * p->out.width * position;
+    for (int w = 0; w < p->out.width; w++)
+      memcpy(t + (size_t)w * p->stride * position, f + w * position, position);
+  }
+}

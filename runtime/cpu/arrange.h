@@ -1,0 +1,45 @@
+/* Copying activations into an order in which a convolution runs faster, and back.
+ *
+ * The AMX kernels of oneDNN work on 16 neighbouring outputs of a line at a time, so that on maps of
+ * 4×4 three quarters of a tile idle. Strips put several images side by side in one wide image, with
+ * zeros between them that serve as padding for both neighbours. A 1×1 convolution with a stride
+ * reads only every so many positions: picking these first makes it a plain matrix product. Copies
+ * cost little beside what they save: they move each activation once, a convolution works on it
+ * kernel² · channels times. */
+#ifndef PL_CPU_ARRANGE_H
+#define PL_CPU_ARRANGE_H
+
+#include "runtime/net/graph.h"
+
+/* `rows` images of shape `image`, `per_strip` of them to a strip; each takes `pitch` columns, of
+ * which the first image.width are its own and the rest zero. The last strip is filled up with
+ * zeros. Strips are (strips, height, per_strip * pitch, channels). */
+typedef struct pl_strips {
+  int rows, strips, per_strip, pitch;
+  pl_shape image;
+  size_t element; /* bytes */
+} pl_strips;
+
+/* Strips for the input and the output of a convolution whose window has kernel = 2 pad + 1, so that
+ * the outputs of an image depend on its own columns and `pad` zeros on either side only. Returns
+ * false where strips would not pay. */
+bool pl_strips_plan(int rows, pl_shape in, pl_shape out, pl_window window, size_t element,
+                    pl_strips *in_strips, pl_strips *out_strips);
+
+pl_shape pl_strips_shape(const pl_strips *strips); /* of one strip */
+size_t pl_strips_bytes(const pl_strips *strips);
+void pl_strips_pack(const pl_strips *strips, const void *images, void *to);
+void pl_strips_unpack(const pl_strips *strips, const void *from, void *images);
+
+/* Positions (stride * h, stride * w) of images of shape `in` as images of shape `out`. */
+typedef struct pl_picks {
+  int rows, stride;
+  pl_shape in, out;
+  size_t element; /* bytes */
+} pl_picks;
+
+void pl_picks_gather(const pl_picks *picks, const void *images, void *to);
+/* The reverse; positions that gather does not read become zero. */
+void pl_picks_spread(const pl_picks *picks, const void *from, void *images);
+
+#endif

@@ -1,0 +1,103 @@
+#include <stdbool.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "runtime/cpu/cpu.h"
+#include "runtime/cpu/kernel.h"
+#include "runtime/cpu/pointwise.h"
+
+static const pl_kernel_maker *maker_of(pl_op_kind kind) {
+  switch (kind) {
+    case PL_OP_CONV: return &pl_cpu_conv;
+    case PL_OP_BATCH_NORM: return &pl_cpu_batch_norm;
+    case PL_OP_RELU: return &pl_cpu_relu;
+    case PL_OP_ADD: return &pl_cpu_add;
+    case PL_OP_MAX_POOL: return &pl_cpu_max_pool;
+    case PL_OP_AVG_POOL: return &pl_cpu_avg_pool;
+    case PL_OP_LINEAR: return &pl_cpu_linear;
+    case PL_OP_L2_NORMALIZE: return &pl_cpu_l2_normalize;
+    case PL_OP_INPUT: break;
+  }
+  return NULL;
+}
+
+static const char *cpu_supports(const pl_kernel_spec *spec) {
+  const pl_kernel_maker *maker = maker_of(spec->op->kind);
+  if (!maker) return "an input is not computed";
+  if (spec->rows < 1) return "a kernel needs at least one row";
+  return maker->supports(spec);
+}
+
+static pl_status cpu_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
+  const char *reason = cpu_supports(spec);
+  if (reason) return PL_FAIL(PL_E_USAGE, "%s: %s", spec->op->name, reason);
+  pl_status status = maker_of(spec->op->kind)->prepare(spec, out, needs);
+  return pl_context(status, "%s", spec->op->name);
+}
+
+static void cpu_destroy(pl_kernel **kernel) {
+  if (*kernel) (*kernel)->class->destroy(*kernel);
+  *kernel = NULL;
+}
+
+static pl_status cpu_load(pl_kernel *kernel, const void *image, const float *buffers) {
+  return kernel->class->load(kernel, image, buffers);
+}
+
+static pl_status cpu_forward(pl_kernel *kernel, const pl_kernel_args *args) {
+  return kernel->class->forward(kernel, args);
+}
+
+static pl_status cpu_backward(pl_kernel *kernel, const pl_kernel_args *args) {
+  return kernel->class->backward(kernel, args);
+}
+
+static pl_status cpu_forward_sums(pl_kernel *kernel, const pl_kernel_args *args, double *sums) {
+  return kernel->class->forward_sums(kernel, args, sums);
+}
+
+static pl_status cpu_forward_apply(pl_kernel *kernel, const pl_kernel_args *args,
+                                   const double *totals, double count) {
+  return kernel->class->forward_apply(kernel, args, totals, count);
+}
+
+static pl_status cpu_backward_sums(pl_kernel *kernel, const pl_kernel_args *args, double *sums) {
+  return kernel->class->backward_sums(kernel, args, sums);
+}
+
+static pl_status cpu_backward_apply(pl_kernel *kernel, const pl_kernel_args *args,
+                                    const double *totals, double count) {
+  return kernel->class->backward_apply(kernel, args, totals, count);
+}
+
+const pl_backend *pl_cpu_backend(void) {
+  static const pl_backend backend = {.name = "cpu",
+                                     .supports = cpu_supports,
+                                     .prepare = cpu_prepare,
+                                     .destroy = cpu_destroy,
+                                     .load = cpu_load,
+                                     .forward = cpu_forward,
+                                     .backward = cpu_backward,
+                                     .forward_sums = cpu_forward_sums,
+                                     .forward_apply = cpu_forward_apply,
+                                     .backward_sums = cpu_backward_sums,
+                                     .backward_apply = cpu_backward_apply,
+                                     .add = pl_pointwise_add,
+                                     .convert = pl_pointwise_convert};
+  return &backend;
+}
+
+#if defined(__x86_64__)
+
+/* CPUID leaf 7: AVX512_BF16 is bit 5 of EAX in subleaf 1, AMX-BF16 bit 22 of EDX in subleaf 0
+ * (Intel Architecture Instruction Set Extensions Programming Reference). */
+bool pl_cpu_has_bf16(void) {
+  unsigned a, b, c, d;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1)) return true;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+}
+#else
+bool pl_cpu_has_bf16(void) { return false; }
+#endif

@@ -1,0 +1,139 @@
+/* Linear layer: a 1×1 convolution over one line of rows. */
+#include "runtime/base/memory.h"
+#include "runtime/cpu/element.h"
+#include "runtime/cpu/kernel.h"
+#include "runtime/cpu/onednn.h"
+
+enum { BIAS_BLOCK = 64 };
+
+typedef struct linear_kernel {
+  pl_kernel head;
+  const pl_space *space;
+  int weight, bias; /* parameters; bias -1 where there is none */
+  int rows, features;
+  pl_dtype in_type, out_type;
+  size_t narrow_bytes; /* of dy converted to in_type; 0 where it has that type */
+  const float *bias_values;
+  pl_dnn_conv *forward, *backward_data, *backward_weights;
+} linear_kernel;
+
+static const char *linear_supports(const pl_kernel_spec *spec) {
+  if (spec->in_type == PL_U8 || spec->out_type == PL_U8) return "linear needs f32 or bf16";
+  if (spec->in_type == PL_F32 && spec->out_type == PL_BF16)
+    return "linear does not narrow f32 to bf16";
+  return NULL;
+}
+
+static void linear_destroy(pl_kernel *kernel) {
+  linear_kernel *k = (linear_kernel *)kernel;
+  pl_dnn_conv_destroy(&k->forward);
+  pl_dnn_conv_destroy(&k->backward_data);
+  pl_dnn_conv_destroy(&k->backward_weights);
+  pl_free(k);
+}
+
+static pl_status linear_load(pl_kernel *kernel, const void *image, const float *buffers) {
+  (void)buffers;
+  linear_kernel *k = (linear_kernel *)kernel;
+  const void *weights = pl_kernel_param(k->space, k->weight, image);
+  if (k->bias >= 0) k->bias_values = pl_kernel_param(k->space, k->bias, image);
+  PL_TRY(pl_dnn_conv_load(k->forward, weights));
+  return k->backward_data ? pl_dnn_conv_load(k->backward_data, weights) : PL_OK;
+}
+
+static pl_status linear_forward(pl_kernel *kernel, const pl_kernel_args *args) {
+  linear_kernel *k = (linear_kernel *)kernel;
+  return pl_dnn_conv_forward(k->forward, args->x, k->bias_values, args->y, args->scratch);
+}
+
+/* dbias = Σ over rows of dy, each feature's sum in order of rows. */
+PL_INLINE void bias_gradient(pl_dtype type, const linear_kernel *k, const void *dy, float *dbias) {
+#pragma omp parallel for schedule(static)
+  for (int first = 0; first < k->features; first += BIAS_BLOCK) {
+    int width = k->features - first < BIAS_BLOCK ? k->features - first : BIAS_BLOCK;
+    double sum[BIAS_BLOCK] = {0};
+    for (int row = 0; row < k->rows; row++) {
+      const void *line = pl_at(type, dy, (size_t)row * k->features + first);
+#pragma omp simd
+      for (int c = 0; c < width; c++) sum[c] += pl_get(type, line, c);
+    }
+    for (int c = 0; c < width; c++) dbias[first + c] = (float)sum[c];
+  }
+}
+
+static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) {
+  linear_kernel *k = (linear_kernel *)kernel;
+  const void *dy = args->dy;
+  void *inner = (char *)args->scratch + pl_align_up(k->narrow_bytes);
+  if (k->narrow_bytes) {
+    pl_convert_f32_to_bf16(args->scratch, args->dy, (size_t)k->rows * k->features);
+    dy = args->scratch;
+  }
+  if (k->bias >= 0 && k->out_type == PL_BF16) bias_gradient(PL_BF16, k, args->dy, args->dbias);
+  if (k->bias >= 0 && k->out_type == PL_F32) bias_gradient(PL_F32, k, args->dy, args->dbias);
+  PL_TRY(pl_dnn_conv_backward_weights(k->backward_weights, args->x, dy, args->dweight, inner));
+  if (!k->backward_data) return PL_OK;
+  return pl_dnn_conv_backward_data(k->backward_data, dy, args->dx, inner);
+}
+
+static const pl_kernel_class linear_class = {.destroy = linear_destroy,
+                                             .load = linear_load,
+                                             .forward = linear_forward,
+                                             .backward = linear_backward};
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static void fill_needs(const pl_kernel_spec *spec, const linear_kernel *k, pl_kernel_needs *needs) {
+  size_t scratch = 0;
+  if (k->backward_data) scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_data));
+  if (k->backward_weights)
+    scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_weights));
+  scratch = larger(scratch + pl_align_up(k->narrow_bytes), pl_dnn_conv_scratch_bytes(k->forward));
+  double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->in_shape) * k->features;
+  *needs =
+      (pl_kernel_needs){.scratch_bytes = scratch,
+                        .backward_reads_x = true,
+                        .forward_flops = flops,
+                        .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+}
+
+static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,
+                                pl_kernel_needs *needs) {
+  pl_status status;
+  const pl_op *op = spec->op;
+  linear_kernel *k = pl_alloc(1, sizeof *k);
+  if (!k) return PL_E_INTERNAL;
+  k->head.class = &linear_class;
+  k->space = spec->space;
+  k->weight = op->weight;
+  k->bias = op->bias;
+  k->rows = spec->rows;
+  k->features = op->out_shape.channels;
+  k->in_type = spec->in_type;
+  k->out_type = spec->out_type;
+  if (spec->training && spec->in_type != spec->out_type)
+    k->narrow_bytes = (size_t)k->rows * k->features * pl_dtype_bytes(spec->in_type);
+  pl_dnn_conv_spec conv = {.rows = 1,
+                           .in = {1, spec->rows, (int)pl_shape_elements(op->in_shape)},
+                           .out = {1, spec->rows, k->features},
+                           .window = {.kernel = 1, .stride = 1},
+                           .type = spec->in_type,
+                           .out_type = spec->out_type,
+                           .bias = k->bias >= 0};
+  PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_FORWARD, &k->forward));
+  conv.out_type = spec->in_type;
+  conv.bias = false;
+  if (spec->training)
+    PL_TRY_OR(failed, status,
+              pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_WEIGHTS, &k->backward_weights));
+  if (spec->training && spec->need_dx)
+    PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_DATA, &k->backward_data));
+  fill_needs(spec, k, needs);
+  *out = &k->head;
+  return PL_OK;
+failed:
+  linear_destroy(&k->head);
+  return status;
+}
+
+const pl_kernel_maker pl_cpu_linear = {linear_supports, linear_prepare};
