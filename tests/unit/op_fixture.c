@@ -1,0 +1,167 @@
+#include "tests/unit/op_fixture.h"
+
+#include "runtime/base/memory.h"
+#include "runtime/base/random.h"
+#include "tests/check.h"
+
+float op_fixture_get(pl_dtype type, const void *array, size_t i) {
+  return type == PL_F32 ? ((const float *)array)[i] : pl_bf16_to_f32(((const pl_bf16 *)array)[i]);
+}
+
+void op_fixture_set(pl_dtype type, void *array, size_t i, float value) {
+  if (type == PL_F32)
+    ((float *)array)[i] = value;
+  else
+    ((pl_bf16 *)array)[i] = pl_f32_to_bf16(value);
+}
+
+void *op_fixture_weight(const op_fixture *f) {
+  return (char *)f->image + pl_space_param(f->space, f->op.weight)->image_offset;
+}
+
+float *op_fixture_bias(const op_fixture *f) {
+  return (float *)((char *)f->image + pl_space_param(f->space, f->op.bias)->image_offset);
+}
+
+static void *room(size_t count, size_t size) {
+  void *block = pl_alloc(count, size);
+  assert_non_null(block);
+  return block;
+}
+
+static pl_value build_op(pl_graph *g, const op_setup *s, pl_value x) {
+  switch (s->kind) {
+    case PL_OP_CONV: return pl_conv2d(g, "op", x, s->out_channels, s->window);
+    case PL_OP_BATCH_NORM: return pl_batch_norm(g, "op", x, 1e-5F, 0.1F, 1);
+    case PL_OP_RELU: return pl_relu(g, x);
+    case PL_OP_ADD: return pl_add(g, x, x);
+    case PL_OP_MAX_POOL: return pl_max_pool(g, x, s->window);
+    case PL_OP_AVG_POOL:
+      return s->window.kernel ? pl_avg_pool(g, x, s->window) : pl_global_avg_pool(g, x);
+    case PL_OP_LINEAR: return pl_linear(g, "op", x, s->out_channels, s->bias);
+    case PL_OP_L2_NORMALIZE: return pl_l2_normalize(g, x, s->epsilon > 0 ? s->epsilon : 1e-6F);
+    default: return -1;
+  }
+}
+
+/* Each array draws from a stream of its own, so that none depends on the sizes of others. */
+static void fill_normal(pl_dtype type, void *array, size_t n, float mean, uint32_t stream) {
+  pl_random r = pl_random_stream(11, PL_RANDOM_TEST, stream, 0, 0);
+  for (size_t i = 0; i < n; i++) op_fixture_set(type, array, i, mean + pl_random_normal(&r));
+}
+
+static void fill_parameters(op_fixture *f) {
+  for (int i = 0; i < pl_space_params(f->space); i++) {
+    const pl_param *p = pl_space_param(f->space, i);
+    bool gain = p->kind == PL_PARAM_GAIN;
+    fill_normal(p->compute_type, (char *)f->image + p->image_offset, (size_t)p->count, gain ? 1 : 0,
+                10 + (uint32_t)i);
+  }
+  pl_random r = pl_random_stream(11, PL_RANDOM_TEST, 5, 0, 0);
+  int64_t n = pl_space_buffer_elements(f->space);
+  for (int64_t i = 0; i < n; i++) f->buffers[i] = pl_random_range(&r, 0.5F, 2);
+}
+
+static void make_arrays(op_fixture *f) {
+  const op_setup *s = &f->setup;
+  size_t in = pl_dtype_bytes(s->in_type), out = pl_dtype_bytes(s->out_type);
+  f->in_count = (size_t)s->rows * pl_shape_elements(f->op.in_shape);
+  f->out_count = (size_t)s->rows * pl_shape_elements(f->op.out_shape);
+  f->weights = f->op.weight >= 0 ? (size_t)pl_space_param(f->space, f->op.weight)->count : 0;
+  f->biases = f->op.bias >= 0 ? (size_t)pl_space_param(f->space, f->op.bias)->count : 0;
+  f->image = room(pl_space_image_bytes(f->space), 1);
+  f->buffers = room((size_t)pl_space_buffer_elements(f->space), sizeof(float));
+  f->x = room(f->in_count, in);
+  f->skip = room(f->out_count, in);
+  f->dy = room(f->out_count, out);
+  f->y = room(f->out_count, out);
+  f->saved = room(f->needs.saved_bytes, 1);
+  f->scratch = room(f->needs.scratch_bytes, 1);
+  f->dx = room(f->in_count, in);
+  f->dskip = room(f->out_count, in);
+  f->dweight = room(f->weights, sizeof(float));
+  f->dbias = room(f->biases, sizeof(float));
+  f->forward_sums = room(f->needs.phase_sums, sizeof(double));
+  f->backward_sums = room(f->needs.phase_sums, sizeof(double));
+  fill_parameters(f);
+  fill_normal(s->in_type, f->x, f->in_count, s->mean, 1);
+  fill_normal(s->in_type, f->skip, f->out_count, 0, 2);
+  fill_normal(s->out_type, f->dy, f->out_count, 0, 3);
+}
+
+void op_fixture_open(op_fixture *f, const op_setup *setup, const pl_backend *backend) {
+  memset(f, 0, sizeof *f);
+  f->setup = *setup;
+  f->backend = backend;
+  CHECK_OK(pl_space_create(&f->space));
+  CHECK_OK(pl_graph_create(f->space, "", &f->graph));
+  pl_value x = pl_input(f->graph, setup->in);
+  pl_value y = build_op(f->graph, setup, x);
+  CHECK_OK(pl_graph_finish(f->graph));
+  CHECK_OK(pl_space_seal(f->space, setup->in_type, 1 << 20));
+  f->op = *pl_graph_op(f->graph, y);
+  f->op.fused_add = setup->add;
+  f->op.fused_relu = setup->relu;
+  pl_kernel_spec spec = {.op = &f->op,
+                         .space = f->space,
+                         .rows = setup->rows,
+                         .in_type = setup->in_type,
+                         .out_type = setup->out_type,
+                         .training = !setup->inference,
+                         .need_dx = !setup->inference};
+  assert_null(backend->supports(&spec));
+  CHECK_OK(backend->prepare(&spec, &f->kernel, &f->needs));
+  make_arrays(f);
+}
+
+void op_fixture_close(op_fixture *f) {
+  f->backend->destroy(&f->kernel);
+  assert_null(f->kernel);
+  pl_graph_destroy(&f->graph);
+  pl_space_destroy(&f->space);
+  void *blocks[] = {f->image,        f->buffers,      f->x,  f->skip,  f->dy,      f->y,
+                    f->saved,        f->scratch,      f->dx, f->dskip, f->dweight, f->dbias,
+                    f->forward_sums, f->backward_sums};
+  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
+}
+
+static bool has_skip(const op_fixture *f) { return f->setup.add || f->op.kind == PL_OP_ADD; }
+
+/* Elements per channel. */
+static double leaf_count(const op_fixture *f) {
+  return (double)f->in_count / f->op.in_shape.channels;
+}
+
+void op_fixture_forward(op_fixture *f) {
+  pl_kernel_args args = {.x = f->x,
+                         .skip = has_skip(f) ? f->skip : NULL,
+                         .y = f->y,
+                         .saved = f->needs.saved_bytes ? f->saved : NULL,
+                         .scratch = f->scratch};
+  CHECK_OK(f->backend->load(f->kernel, f->image, f->buffers));
+  if (f->needs.phase_sums == 0) {
+    CHECK_OK(f->backend->forward(f->kernel, &args));
+    return;
+  }
+  CHECK_OK(f->backend->forward_sums(f->kernel, &args, f->forward_sums));
+  CHECK_OK(f->backend->forward_apply(f->kernel, &args, f->forward_sums, leaf_count(f)));
+}
+
+/* Hands over only what the kernel said it reads, as the executor does. */
+void op_fixture_backward(op_fixture *f) {
+  pl_kernel_args args = {.x = f->needs.backward_reads_x ? f->x : NULL,
+                         .y = f->needs.backward_reads_y ? f->y : NULL,
+                         .saved = f->needs.saved_bytes ? f->saved : NULL,
+                         .scratch = f->scratch,
+                         .dy = f->dy,
+                         .dx = f->dx,
+                         .dskip = has_skip(f) ? f->dskip : NULL,
+                         .dweight = f->weights ? f->dweight : NULL,
+                         .dbias = f->biases ? f->dbias : NULL};
+  if (f->needs.phase_sums == 0) {
+    CHECK_OK(f->backend->backward(f->kernel, &args));
+    return;
+  }
+  CHECK_OK(f->backend->backward_sums(f->kernel, &args, f->backward_sums));
+  CHECK_OK(f->backend->backward_apply(f->kernel, &args, f->backward_sums, leaf_count(f)));
+}
