@@ -1,0 +1,51 @@
+/* Any bytes as a configuration: refused with a reason, or read. What was read must be written as a
+ * text that reads back as the same values, to the bit. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/config/config.h"
+#include "tests/fuzz/fuzz.h"
+
+static void broken(const char *promise, const char *text) {
+  fprintf(stderr, "%s\n%s\n%s\n", promise, pl_last_reason()->message, text ? text : "");
+  abort();
+}
+
+/* The bytes as the value of an override, which takes other ways through the reader. */
+static void as_override(const uint8_t *data, size_t size) {
+  char assignment[256];
+  if (size >= sizeof assignment) return;
+  memcpy(assignment, data, size);
+  assignment[size] = '\0';
+  pl_config config, before;
+  pl_config_defaults(&config);
+  before = config;
+  if (pl_config_override(&config, assignment) == PL_OK) return;
+  if (memcmp(&config, &before, sizeof config) != 0) broken("a failed override left a mark", NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  as_override(data, size);
+  pl_config config, again;
+  pl_config_defaults(&config);
+  pl_status status = pl_config_parse(&config, "fuzz", (const char *)data, size);
+  if (status != PL_OK) {
+    if (status != PL_E_USAGE) broken("a bad text is a usage error", NULL);
+    if (strncmp(pl_last_reason()->message, "fuzz:", 5) != 0) broken("the place is missing", NULL);
+    return 0;
+  }
+  status = pl_config_check(&config);
+  if (status != PL_OK && status != PL_E_USAGE) broken("a bad combination is a usage error", NULL);
+  char *text = NULL, *text_again = NULL;
+  if (pl_config_write(&config, &text) != PL_OK) broken("it can be written", NULL);
+  pl_config_defaults(&again);
+  if (pl_config_parse(&again, "fuzz", text, strlen(text)) != PL_OK) broken("it reads back", text);
+  if (pl_config_write(&again, &text_again) != PL_OK) broken("it can be written again", text);
+  if (strcmp(text, text_again) != 0) broken("both texts are the same", text);
+  if (memcmp(&config, &again, sizeof config) != 0) broken("both have the same bits", text);
+  pl_free(text);
+  pl_free(text_again);
+  return 0;
+}
