@@ -1,0 +1,200 @@
+/* runtime/net: what compiling makes of a graph. */
+#include <string.h>
+
+#include "runtime/net/plan.h"
+#include "tests/check.h"
+#include "tests/unit/net_rig.h"
+#include "tests/unit/reference_backend.h"
+
+static const pl_window SAME = {3, 1, 1};
+
+static pl_value norm(pl_graph *g, const char *name, pl_value x) {
+  return pl_batch_norm(g, name, x, 1e-5F, 0.1F, 1);
+}
+
+static const pl_step *find_step(const pl_net *net, const char *name) {
+  for (int i = 0; i < net->steps; i++) {
+    if (strcmp(net->step[i].op.name, name) == 0) return &net->step[i];
+  }
+  return NULL;
+}
+
+static pl_value projected_block(pl_graph *g, pl_value x) {
+  pl_value h = pl_relu(g, norm(g, "bn1", pl_conv2d(g, "conv1", x, 4, SAME)));
+  pl_value y = norm(g, "bn2", pl_conv2d(g, "conv2", h, 4, SAME));
+  pl_value skip = norm(g, "bn3", pl_conv2d(g, "conv3", x, 4, SAME));
+  return pl_relu(g, pl_add(g, y, skip));
+}
+
+static void norms_take_in_additions_and_relus(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_create(&rig,
+             &(rig_options){.build = projected_block, .shape = {4, 4, 3}, .rows = 2, .leaves = 1});
+  const pl_net *net = rig.net;
+  assert_int_equal(net->steps, 1 + 3 + 3); /* input, convolutions, norms */
+  const pl_op *bn1 = &find_step(net, "bn1")->op;
+  assert_true(bn1->fused_relu && !bn1->fused_add);
+  /* Of the two norms that are added the later one takes the other's value as its skip. */
+  const pl_op *bn2 = &find_step(net, "bn2")->op;
+  const pl_op *bn3 = &find_step(net, "bn3")->op;
+  assert_true(!bn2->fused_relu && !bn2->fused_add);
+  assert_true(bn3->fused_relu && bn3->fused_add);
+  assert_int_equal(bn3->inputs, 2);
+  assert_int_equal(bn3->input[1], bn2->output);
+  assert_int_equal(bn3->output, net->options.output);
+  assert_false(find_step(net, "conv1")->spec.need_dx);
+  assert_true(find_step(net, "conv2")->spec.need_dx);
+  rig_destroy(&rig);
+}
+
+/* The norm's and the sum's values are read elsewhere too, so they must exist. */
+static pl_value shared_values(pl_graph *g, pl_value x) {
+  pl_value n = norm(g, "bn", pl_conv2d(g, "conv", x, 3, SAME));
+  pl_value sum = pl_add(g, n, x);
+  return pl_add(g, pl_add(g, pl_relu(g, sum), sum), pl_relu(g, n));
+}
+
+static void values_with_other_readers_stay(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_create(&rig,
+             &(rig_options){.build = shared_values, .shape = {4, 4, 3}, .rows = 2, .leaves = 1});
+  assert_int_equal(rig.net->steps, 8);
+  assert_false(find_step(rig.net, "bn")->op.fused_relu);
+  rig_destroy(&rig);
+}
+
+static void only_what_the_output_needs_is_compiled(void **state) {
+  (void)state;
+  pl_space *space = NULL;
+  pl_graph *g = NULL;
+  pl_net *net = NULL;
+  CHECK_OK(pl_space_create(&space));
+  CHECK_OK(pl_graph_create(space, "", &g));
+  pl_value x = pl_input(g, (pl_shape){1, 1, 4});
+  pl_value features = pl_linear(g, "encoder", x, 6, true);
+  pl_linear(g, "projector", features, 2, true);
+  CHECK_OK(pl_graph_finish(g));
+  CHECK_OK(pl_space_seal(space, PL_F32, 1 << 16));
+  pl_net_options options = {
+      .backend = pl_reference_backend(), .output = features, .rows = 3, .precision = PL_F32};
+  CHECK_OK(pl_net_compile(g, &options, &net));
+  assert_int_equal(net->steps, 2);
+  assert_int_equal(pl_net_output_features(net), 6);
+  assert_int_equal(pl_net_input_shape(net).channels, 4);
+  pl_net_destroy(&net);
+  assert_null(net);
+  options.output = 17;
+  CHECK_FAILS(PL_E_INTERNAL, "not a value", pl_net_compile(g, &options, &net));
+  pl_graph_destroy(&g);
+  pl_space_destroy(&space);
+}
+
+static pl_value two_layers(pl_graph *g, pl_value x) {
+  return pl_linear(g, "b", pl_relu(g, pl_linear(g, "a", x, 8, true)), 3, true);
+}
+
+/* Counted by hand, 16 rows of 4 → 8 → 8 → 3 numbers of 4 bytes. */
+static void memory_and_work_are_exact(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_options options = {.build = two_layers, .shape = {1, 1, 4}, .rows = 16, .leaves = 5};
+  rig_create(&rig, &options);
+  pl_net_costs costs = pl_net_get_costs(rig.net);
+  /* The input (for a's weights) and the ReLU's value (for its own mask and b's weights). */
+  assert_int_equal(costs.held_bytes, 256 + 512);
+  /* Most at once: the gradients of both values of 8 numbers. */
+  assert_int_equal(costs.scratch_bytes, 512 + 512);
+  assert_int_equal(pl_exec_bytes(rig.exec), 5 * 768 + 1024);
+  assert_true(costs.forward_flops == 2.0 * 16 * (4 * 8 + 8 * 3));
+  /* The input needs no gradient. */
+  assert_true(costs.backward_flops == 2.0 * 16 * (4 * 8 + 2 * 8 * 3));
+  rig_destroy(&rig);
+
+  options.inference = true;
+  rig_create(&rig, &options);
+  costs = pl_net_get_costs(rig.net);
+  assert_int_equal(costs.held_bytes, 0);
+  assert_int_equal(costs.scratch_bytes, 512 + 512);
+  assert_true(costs.backward_flops == 0);
+  rig_destroy(&rig);
+}
+
+/* A reference backend that can't write f32 from bf16, or that lacks pooling. */
+static const char *supports_equal_types(const pl_kernel_spec *spec) {
+  if (spec->op->kind == PL_OP_MAX_POOL) return "there is no pooling";
+  return spec->in_type == spec->out_type ? NULL : "types differ";
+}
+
+static void outputs_are_f32(void **state) {
+  (void)state;
+  pl_backend limited = *pl_reference_backend();
+  limited.supports = supports_equal_types;
+  rig_options options = {.build = projected_block, .shape = {4, 4, 3}, .rows = 2, .leaves = 3};
+  net_rig f32;
+  net_rig bf16;
+  net_rig converted;
+  rig_create(&f32, &options);
+  options.precision = PL_BF16;
+  rig_create(&bf16, &options);
+  options.backend = &limited;
+  rig_create(&converted, &options);
+  assert_int_equal(bf16.net->output_type, PL_F32);
+  assert_int_equal(converted.net->output_type, PL_BF16);
+  CHECK_OK(rig_step(&f32));
+  CHECK_OK(rig_step(&bf16));
+  CHECK_OK(rig_step(&converted));
+  bool finer = false; /* than bf16 */
+  for (size_t i = 0; i < 3 * f32.leaf_out; i++) {
+    /* bf16 rounds to 8 bits: weights, activations, and then the output itself */
+    CHECK_NEAR(bf16.out[i], f32.out[i], 0.05);
+    CHECK_NEAR(converted.out[i], bf16.out[i], 1.0 / 256);
+    assert_true(pl_bf16_to_f32(pl_f32_to_bf16(converted.out[i])) == converted.out[i]);
+    finer |= pl_bf16_to_f32(pl_f32_to_bf16(bf16.out[i])) != bf16.out[i];
+  }
+  assert_true(finer);
+  for (int64_t i = 0; i < pl_space_elements(f32.space); i++) {
+    double f = (double)pl_gradsum_total(f32.sums)[i];
+    CHECK_NEAR(pl_gradsum_total(bf16.sums)[i], f, 0.5);
+    CHECK_NEAR(pl_gradsum_total(converted.sums)[i], f, 0.5);
+  }
+  rig_destroy(&f32);
+  rig_destroy(&bf16);
+  rig_destroy(&converted);
+}
+
+static void what_the_backend_lacks_is_named(void **state) {
+  (void)state;
+  pl_backend limited = *pl_reference_backend();
+  limited.supports = supports_equal_types;
+  pl_space *space = NULL;
+  pl_graph *g = NULL;
+  pl_net *net = NULL;
+  CHECK_OK(pl_space_create(&space));
+  CHECK_OK(pl_graph_create(space, "encoder.", &g));
+  pl_value x = pl_conv2d(g, "conv1", pl_input(g, (pl_shape){4, 4, 3}), 2, SAME);
+  pl_value pooled = pl_max_pool(g, x, (pl_window){2, 2, 0});
+  CHECK_OK(pl_graph_finish(g));
+  CHECK_OK(pl_space_seal(space, PL_F32, 1 << 16));
+  pl_net_options options = {
+      .backend = &limited, .output = pooled, .rows = 1, .precision = PL_F32, .training = true};
+  CHECK_FAILS(PL_E_USAGE,
+              "encoder.conv1.max_pool can't be computed by the reference backend: there is no p",
+              pl_net_compile(g, &options, &net));
+  assert_null(net);
+  pl_graph_destroy(&g);
+  pl_space_destroy(&space);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(norms_take_in_additions_and_relus),
+      cmocka_unit_test(values_with_other_readers_stay),
+      cmocka_unit_test(only_what_the_output_needs_is_compiled),
+      cmocka_unit_test(memory_and_work_are_exact),
+      cmocka_unit_test(outputs_are_f32),
+      cmocka_unit_test(what_the_backend_lacks_is_named),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
