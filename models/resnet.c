@@ -10,7 +10,7 @@ typedef struct builder {
   bool bottleneck;
 } builder;
 
-enum { STAGES = 4, BOTTLENECK_EXPANSION = 4 };
+enum { STAGES = 4, BOTTLENECK_EXPANSION = 4, BLOCK_NAME = 32 };
 
 static const int *blocks_per_stage(int depth) {
   static const int of_18[STAGES] = {2, 2, 2, 2};
@@ -91,7 +91,7 @@ pl_value pl_resnet(pl_graph *g, const char *prefix, const pl_resnet_options *opt
   for (int stage = 0; stage < STAGES; stage++) {
     int width = options->width << stage;
     for (int block = 0; block < blocks_per_stage(options->depth)[stage]; block++) {
-      char name[PL_NAME_MAX];
+      char name[BLOCK_NAME];
       snprintf(name, sizeof name, "layer%d.%d", stage + 1, block);
       int stride = block == 0 && stage > 0 ? 2 : 1;
       bool project = block == 0 && (stage > 0 || b.bottleneck);
