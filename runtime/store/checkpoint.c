@@ -1,0 +1,116 @@
+/* Writing: parts, manifest, publication. Reading is in checkpoint_read.c. */
+#include "runtime/store/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/store/manifest.h"
+#include "runtime/store/part.h"
+
+pl_status pl_checkpoint_path(const char *parent, int64_t step, bool temporary, char *out) {
+  char name[64];
+  snprintf(name, sizeof name, "step-%08lld%s", (long long)step, temporary ? ".tmp" : "");
+  return pl_path_join(parent, name, out);
+}
+
+pl_status pl_checkpoint_begin(const char *parent, int64_t step) {
+  char temporary[PL_PATH_MAX];
+  PL_TRY(pl_checkpoint_path(parent, step, true, temporary));
+  PL_TRY(pl_remove_tree(temporary));
+  return pl_make_folders(temporary);
+}
+
+/* The part of rank 0 holds the buffers, and no other does. */
+static pl_status check_buffers(const pl_space *space, const pl_slice *slice, const float *buffers) {
+  bool expected = slice->rank == 0 && pl_space_buffers(space) > 0;
+  if (expected == (buffers != NULL)) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "rank %d %s buffers to its part of the checkpoint", slice->rank,
+                 expected ? "gives no" : "must not give");
+}
+
+pl_status pl_checkpoint_write_part(const char *temporary, const pl_space *space,
+                                   const pl_slice *slice, const pl_checkpoint_vectors *vectors,
+                                   const float *buffers, pl_checkpoint_part_record *record) {
+  pl_status status;
+  char name[PL_PART_NAME], path[PL_PATH_MAX];
+  pl_manifest_part_name(slice->rank, name);
+  PL_TRY(pl_path_join(temporary, name, path));
+  PL_TRY(check_buffers(space, slice, buffers));
+  PL_TRY_OR(failed, status,
+            pl_part_write(path, slice, vectors, buffers, pl_space_buffer_elements(space)));
+  PL_TRY_OR(failed, status, pl_sync_path(path));
+  PL_TRY_OR(failed, status, pl_sync_path(temporary));
+  PL_TRY_OR(failed, status, pl_part_measure(path, record));
+  return PL_OK;
+failed:
+  unlink(path); /* a full disk gets its room back */
+  return status;
+}
+
+/* Other processes wrote the parts: on a file system that doesn't show them, stop here. */
+static pl_status check_parts(const char *temporary, const pl_checkpoint_manifest *manifest) {
+  for (int p = 0; p < manifest->parts; p++) {
+    char name[PL_PART_NAME], path[PL_PATH_MAX];
+    pl_manifest_part_name(p, name);
+    PL_TRY(pl_path_join(temporary, name, path));
+    struct stat info;
+    if (stat(path, &info) != 0) {
+      return PL_FAIL(PL_E_IO, "cannot find %s: %s", path, strerror(errno));
+    }
+    if (info.st_size != manifest->part[p].bytes) {
+      return PL_FAIL(PL_E_IO, "%s has %lld bytes here, but %lld were written", path,
+                     (long long)info.st_size, (long long)manifest->part[p].bytes);
+    }
+  }
+  return PL_OK;
+}
+
+/* The manifest must pass its own reader before anything is published. */
+static pl_status check_readable(const char *path, const char *text) {
+  pl_manifest *manifest = NULL;
+  pl_status status = pl_manifest_parse(path, text, strlen(text), &manifest);
+  pl_manifest_destroy(&manifest);
+  if (status == PL_OK) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "the manifest would not be readable: %s",
+                 pl_last_reason()->message);
+}
+
+/* Gives the folder its final name. A checkpoint of that name (the same step, written before a
+ * resume) is first moved aside to a name that readers ignore, and removed when the new one stands;
+ * a crash in between leaves both folders, and the checkpoints of earlier steps to read. */
+static pl_status publish(const char *temporary, const char *final) {
+  char aside[PL_PATH_MAX] = "";
+  if (pl_path_exists(final)) {
+    if (snprintf(aside, sizeof aside, "%s.replaced.tmp", final) >= (int)sizeof aside) {
+      return PL_FAIL(PL_E_USAGE, "path too long: %s.replaced.tmp", final);
+    }
+    PL_TRY(pl_remove_tree(aside));
+    PL_TRY(pl_rename_durably(final, aside));
+  }
+  PL_TRY(pl_rename_durably(temporary, final));
+  return aside[0] != '\0' ? pl_remove_tree(aside) : PL_OK;
+}
+
+pl_status pl_checkpoint_commit(const char *parent, const pl_space *space,
+                               const pl_checkpoint_vectors *vectors,
+                               const pl_checkpoint_manifest *manifest) {
+  pl_status status;
+  char temporary[PL_PATH_MAX], final[PL_PATH_MAX], path[PL_PATH_MAX];
+  char *text = NULL;
+  PL_TRY(pl_checkpoint_path(parent, manifest->step, true, temporary));
+  PL_TRY(pl_checkpoint_path(parent, manifest->step, false, final));
+  PL_TRY(pl_path_join(temporary, "manifest.yaml", path));
+  PL_TRY(check_parts(temporary, manifest));
+  PL_TRY_OR(done, status, pl_manifest_write(space, vectors, manifest, &text));
+  PL_TRY_OR(done, status, check_readable(path, text));
+  PL_TRY_OR(done, status, pl_write_file_durably(path, text, strlen(text)));
+  PL_TRY_OR(done, status, publish(temporary, final));
+done:
+  free(text);
+  return status;
+}

@@ -1,0 +1,296 @@
+#include "runtime/store/manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/store/reader.h"
+
+#define KEY(struct_name, name, member, read) \
+  { name, read, offsetof(struct_name, member) }
+
+void pl_manifest_part_name(int part, char out[PL_PART_NAME]) {
+  snprintf(out, PL_PART_NAME, "part-%05d.h5", part);
+}
+
+static const char *const kind_names[] = {
+    [PL_PARAM_WEIGHT] = "weight", [PL_PARAM_BIAS] = "bias", [PL_PARAM_GAIN] = "gain"};
+enum { KINDS = sizeof kind_names / sizeof *kind_names };
+
+const char *pl_manifest_kind_name(pl_param_kind kind) { return kind_names[kind]; }
+
+static pl_status read_format(pl_reader *reader, void *into) {
+  (void)into;
+  const char *text;
+  PL_TRY(pl_reader_text(reader, &text));
+  if (strcmp(text, "plenum-checkpoint") != 0) {
+    return pl_reader_fail(reader, "\"%.40s\" is not \"plenum-checkpoint\"", text);
+  }
+  return PL_OK;
+}
+
+/* Stands at the beginning of every manifest, so a newer one is recognised before its new keys. */
+static pl_status read_version(pl_reader *reader, void *into) {
+  (void)into;
+  int64_t version = 0;
+  PL_TRY(pl_reader_count(reader, &version));
+  if (version > PL_CHECKPOINT_VERSION) {
+    return pl_reader_fail(reader,
+                          "the checkpoint has format %lld, newer than format %d that this program "
+                          "reads; use a newer plenum",
+                          (long long)version, PL_CHECKPOINT_VERSION);
+  }
+  if (version < 1) return pl_reader_fail(reader, "there is no format %lld", (long long)version);
+  return PL_OK;
+}
+
+static pl_status read_block(pl_reader *reader, void *into) {
+  (void)into;
+  int64_t elements = 0;
+  PL_TRY(pl_reader_count(reader, &elements));
+  if (elements != PL_BLOCK) {
+    return pl_reader_fail(reader, "blocks of %lld elements; this program has blocks of %d",
+                          (long long)elements, PL_BLOCK);
+  }
+  return PL_OK;
+}
+
+static pl_status read_string(pl_reader *reader, void *into) {
+  const char *text;
+  PL_TRY(pl_reader_text(reader, &text));
+  char **string = into;
+  *string = pl_strdup(text);
+  return *string ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status read_name(pl_reader *reader, void *into) {
+  const char *text;
+  PL_TRY(pl_reader_text(reader, &text));
+  size_t length = strlen(text);
+  if (length == 0 || length >= PL_NAME_MAX) {
+    return pl_reader_fail(reader, "a name of %zu bytes; 1 to %d are allowed", length,
+                          PL_NAME_MAX - 1);
+  }
+  memcpy(into, text, length + 1);
+  return PL_OK;
+}
+
+static pl_status read_hash(pl_reader *reader, void *into) {
+  const char *text;
+  PL_TRY(pl_reader_text(reader, &text));
+  enum { DIGITS = PL_CHECKPOINT_HASH - 1 };
+  if (strlen(text) != DIGITS || strspn(text, "0123456789abcdef") != DIGITS) {
+    return pl_reader_fail(reader, "\"%.40s\" is not a hash of %d hex digits", text, DIGITS);
+  }
+  memcpy(into, text, PL_CHECKPOINT_HASH);
+  return PL_OK;
+}
+
+static pl_status read_kind(pl_reader *reader, void *into) {
+  const char *text;
+  PL_TRY(pl_reader_text(reader, &text));
+  for (int k = 0; k < KINDS; k++) {
+    if (strcmp(text, kind_names[k]) == 0) {
+      *(pl_param_kind *)into = (pl_param_kind)k;
+      return PL_OK;
+    }
+  }
+  return pl_reader_fail(reader, "\"%.40s\" is not weight, bias or gain", text);
+}
+
+static pl_status read_positive(pl_reader *reader, void *into) {
+  PL_TRY(pl_reader_count(reader, into));
+  if (*(int64_t *)into == 0) return pl_reader_fail(reader, "must be above 0");
+  return PL_OK;
+}
+
+static pl_status read_dim(pl_reader *reader, void *into) {
+  pl_manifest_tensor *tensor = into;
+  if (tensor->dims == PL_MAX_DIMS) {
+    return pl_reader_fail(reader, "more than %d dimensions", PL_MAX_DIMS);
+  }
+  return read_positive(reader, &tensor->dim[tensor->dims++]);
+}
+
+static pl_status read_shape(pl_reader *reader, void *into) {
+  return pl_reader_sequence(reader, read_dim, into);
+}
+
+static pl_status read_tensor(pl_reader *reader, void *into) {
+  static const pl_reader_key keys[] = {
+      KEY(pl_manifest_tensor, "name", name, read_name),
+      KEY(pl_manifest_tensor, "kind", kind, read_kind),
+      {"shape", read_shape, 0},
+  };
+  pl_manifest *manifest = into;
+  PL_TRY(pl_reader_grow((void **)&manifest->tensor, manifest->tensors, sizeof *manifest->tensor));
+  pl_manifest_tensor *tensor = &manifest->tensor[manifest->tensors++];
+  PL_TRY(pl_reader_mapping(reader, keys, 3, tensor));
+  if (tensor->dims == 0) return pl_reader_fail(reader, "\"%s\" has no shape", tensor->name);
+  int64_t count = 1;
+  for (int i = 0; i < tensor->dims; i++) {
+    if (__builtin_mul_overflow(count, tensor->dim[i], &count)) {
+      return pl_reader_fail(reader, "\"%s\" is larger than any memory", tensor->name);
+    }
+  }
+  tensor->first_block = manifest->blocks;
+  tensor->blocks = (count - 1) / PL_BLOCK + 1;
+  manifest->blocks += tensor->blocks; /* both are at most 2^53: the sum is checked in time */
+  if (manifest->blocks > INT64_MAX / PL_BLOCK) {
+    return pl_reader_fail(reader, "the tensors are together larger than any memory");
+  }
+  return PL_OK;
+}
+
+static pl_status read_buffer(pl_reader *reader, void *into) {
+  static const pl_reader_key keys[] = {
+      KEY(pl_manifest_buffer, "name", name, read_name),
+      KEY(pl_manifest_buffer, "count", count, read_positive),
+  };
+  pl_manifest *manifest = into;
+  PL_TRY(pl_reader_grow((void **)&manifest->buffer, manifest->buffers, sizeof *manifest->buffer));
+  pl_manifest_buffer *buffer = &manifest->buffer[manifest->buffers++];
+  PL_TRY(pl_reader_mapping(reader, keys, 2, buffer));
+  buffer->offset = manifest->buffer_elements;
+  if (__builtin_add_overflow(manifest->buffer_elements, buffer->count,
+                             &manifest->buffer_elements)) {
+    return pl_reader_fail(reader, "the buffers are together larger than any memory");
+  }
+  return PL_OK;
+}
+
+static pl_status read_vector(pl_reader *reader, void *into) {
+  pl_manifest *manifest = into;
+  if (manifest->vectors == PL_CHECKPOINT_VECTORS) {
+    return pl_reader_fail(reader, "more than %d vectors", PL_CHECKPOINT_VECTORS);
+  }
+  return read_name(reader, manifest->vector[manifest->vectors++]);
+}
+
+/* A part's file has the name of its number; the manifest can't lead out of the folder. */
+typedef struct part_entry {
+  pl_checkpoint_part_record record;
+  char file[PL_NAME_MAX];
+} part_entry;
+
+static pl_status read_part(pl_reader *reader, void *into) {
+  static const pl_reader_key keys[] = {
+      KEY(part_entry, "file", file, read_name),
+      KEY(part_entry, "bytes", record.bytes, read_positive),
+      KEY(part_entry, "hash", record.hash, read_hash),
+  };
+  pl_manifest *manifest = into;
+  part_entry entry = {0};
+  PL_TRY(pl_reader_mapping(reader, keys, 3, &entry));
+  char expected[PL_PART_NAME];
+  pl_manifest_part_name(manifest->parts, expected);
+  if (strcmp(entry.file, expected) != 0) {
+    return pl_reader_fail(reader, "the file \"%s\" stands where \"%s\" is expected", entry.file,
+                          expected);
+  }
+  PL_TRY(pl_reader_grow((void **)&manifest->part, manifest->parts, sizeof *manifest->part));
+  manifest->part[manifest->parts++] = entry.record;
+  return PL_OK;
+}
+
+static pl_status read_vectors(pl_reader *reader, void *into) {
+  return pl_reader_sequence(reader, read_vector, into);
+}
+
+static pl_status read_parts(pl_reader *reader, void *into) {
+  return pl_reader_sequence(reader, read_part, into);
+}
+
+static pl_status read_tensors(pl_reader *reader, void *into) {
+  return pl_reader_sequence(reader, read_tensor, into);
+}
+
+static pl_status read_buffers(pl_reader *reader, void *into) {
+  return pl_reader_sequence(reader, read_buffer, into);
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Tells of a name that stands twice, among `count` names that lie `stride` bytes apart. */
+static pl_status check_unique(pl_reader *reader, const char *what, const char *first, int count,
+                              size_t stride) {
+  const char **sorted = pl_alloc((size_t)count, sizeof *sorted);
+  if (!sorted) return PL_E_INTERNAL;
+  for (int i = 0; i < count; i++) sorted[i] = first + (size_t)i * stride;
+  qsort(sorted, (size_t)count, sizeof *sorted, by_name);
+  pl_status status = PL_OK;
+  for (int i = 1; i < count && status == PL_OK; i++) {
+    if (strcmp(sorted[i - 1], sorted[i]) == 0) {
+      status = pl_reader_fail(reader, "the %s \"%s\" stands twice", what, sorted[i]);
+    }
+  }
+  pl_free(sorted);
+  return status;
+}
+
+/* Refuses what the parts can't hold, so that a few bytes of manifest can't ask for any memory. */
+static pl_status check_sizes(pl_reader *reader, const pl_manifest *manifest) {
+  if (manifest->parts == 0) return pl_reader_fail(reader, "no parts");
+  double bytes = 0;
+  for (int p = 0; p < manifest->parts; p++) bytes += (double)manifest->part[p].bytes;
+  double needed = (double)manifest->blocks * PL_BLOCK * sizeof(float) * manifest->vectors +
+                  (double)manifest->buffer_elements * sizeof(float);
+  if (needed > bytes) {
+    return pl_reader_fail(reader, "the tensors need %.0f bytes, but the parts have only %.0f",
+                          needed, bytes);
+  }
+  return PL_OK;
+}
+
+static pl_status read_manifest(pl_reader *reader, void *into) {
+  static const pl_reader_key keys[] = {
+      {"format", read_format, 0},
+      {"version", read_version, 0},
+      KEY(pl_manifest, "step", step, pl_reader_count),
+      KEY(pl_manifest, "position", position, pl_reader_count),
+      KEY(pl_manifest, "skipped", skipped, pl_reader_count),
+      KEY(pl_manifest, "build", build, read_string),
+      KEY(pl_manifest, "state", state_hash, read_hash),
+      {"block", read_block, 0},
+      {"vectors", read_vectors, 0},
+      {"parts", read_parts, 0},
+      {"tensors", read_tensors, 0},
+      {"buffers", read_buffers, 0},
+      KEY(pl_manifest, "config", config, read_string),
+  };
+  pl_manifest *manifest = into;
+  PL_TRY(pl_reader_mapping(reader, keys, sizeof keys / sizeof *keys, manifest));
+  PL_TRY(check_unique(reader, "vector", manifest->vector[0], manifest->vectors, PL_NAME_MAX));
+  if (manifest->tensors > 0) {
+    PL_TRY(check_unique(reader, "tensor", manifest->tensor[0].name, manifest->tensors,
+                        sizeof *manifest->tensor));
+  }
+  if (manifest->buffers > 0) {
+    PL_TRY(check_unique(reader, "buffer", manifest->buffer[0].name, manifest->buffers,
+                        sizeof *manifest->buffer));
+  }
+  return check_sizes(reader, manifest);
+}
+
+pl_status pl_manifest_parse(const char *name, const char *text, size_t size, pl_manifest **out) {
+  pl_manifest *manifest = pl_alloc(1, sizeof *manifest);
+  if (!manifest) return PL_E_INTERNAL;
+  pl_status status = pl_reader_run(name, text, size, read_manifest, manifest);
+  if (status != PL_OK) pl_manifest_destroy(&manifest);
+  *out = manifest;
+  return status;
+}
+
+void pl_manifest_destroy(pl_manifest **manifest) {
+  if (!*manifest) return;
+  pl_free((*manifest)->build);
+  pl_free((*manifest)->config);
+  pl_free((*manifest)->part);
+  pl_free((*manifest)->tensor);
+  pl_free((*manifest)->buffer);
+  pl_free(*manifest);
+  *manifest = NULL;
+}

@@ -1,0 +1,155 @@
+/* The text of a manifest: plain YAML with every string quoted, and the configuration as a block of
+ * text that reads as it was. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/store/manifest.h"
+
+enum { REPLACEMENT = 0xFFFD };
+
+/* Decodes one code point of UTF-8 (RFC 3629) and gives its length; a byte that belongs to none
+ * becomes the replacement character. */
+static int decode(const char *text, uint32_t *code) {
+  const unsigned char *s = (const unsigned char *)text;
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  int length = s[0] < 0x80    ? 1
+               : s[0] >= 0xF8 ? 0
+               : s[0] >= 0xF0 ? 4
+               : s[0] >= 0xE0 ? 3
+               : s[0] >= 0xC0 ? 2
+                              : 0;
+  uint32_t value = length == 1 ? s[0] : length == 0 ? 0 : s[0] & (0x7Fu >> length);
+  for (int i = 1; i < length; i++) {
+    if ((s[i] & 0xC0) != 0x80)
+      length = 0;
+    else
+      value = value << 6 | (s[i] & 0x3Fu);
+  }
+  bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+  if (length == 0 || value < least[length] || value > 0x10FFFF || surrogate) {
+    *code = REPLACEMENT;
+    return 1;
+  }
+  *code = value;
+  return length;
+}
+
+static void put_quoted(FILE *out, const char *text) {
+  putc('"', out);
+  while (*text != '\0') {
+    uint32_t code;
+    text += decode(text, &code);
+    if (code == '"' || code == '\\') {
+      fprintf(out, "\\%c", (int)code);
+    } else if (code >= 0x20 && code < 0x7F) {
+      putc((int)code, out);
+    } else if (code < 0x100) {
+      fprintf(out, "\\x%02X", (unsigned)code);
+    } else if (code < 0x10000) {
+      fprintf(out, "\\u%04X", (unsigned)code);
+    } else {
+      fprintf(out, "\\U%08X", (unsigned)code);
+    }
+  }
+  putc('"', out);
+}
+
+/* Whether a block of text keeps this code point as it is: printable for YAML 1.1 and none of its
+ * line breaks besides the line feed. */
+static bool keeps(uint32_t code) {
+  if (code < 0x7F) return code >= 0x20 || code == '\t' || code == '\n';
+  return code >= 0xA0 && code != 0x2028 && code != 0x2029 && code != 0xFEFF &&
+         (code & 0xFFFE) != 0xFFFE && code != REPLACEMENT;
+}
+
+static bool fits_block(const char *text) {
+  while (*text != '\0') {
+    uint32_t code;
+    text += decode(text, &code);
+    if (!keeps(code)) return false;
+  }
+  return true;
+}
+
+/* The indentation is stated, so that lines may begin with spaces; what ends in a line feed keeps
+ * all of them (+), what doesn't gets none (-). */
+static void put_block(FILE *out, const char *text) {
+  size_t length = strlen(text);
+  if (length == 0 || !fits_block(text)) {
+    put_quoted(out, text);
+    putc('\n', out);
+    return;
+  }
+  fputs(text[length - 1] == '\n' ? "|2+\n" : "|2-\n", out);
+  while (*text != '\0') {
+    size_t line = strcspn(text, "\n");
+    if (line > 0) fprintf(out, "  %.*s", (int)line, text);
+    putc('\n', out);
+    text += line + (text[line] == '\n');
+  }
+}
+
+static void put_parts(FILE *out, const pl_checkpoint_manifest *manifest) {
+  fputs("parts:\n", out);
+  for (int p = 0; p < manifest->parts; p++) {
+    char name[PL_PART_NAME];
+    pl_manifest_part_name(p, name);
+    fprintf(out, "- {file: \"%s\", bytes: %lld, hash: \"%s\"}\n", name,
+            (long long)manifest->part[p].bytes, manifest->part[p].hash);
+  }
+}
+
+static void put_tensors(FILE *out, const pl_space *space) {
+  fputs(pl_space_params(space) == 0 ? "tensors: []\n" : "tensors:\n", out);
+  for (int p = 0; p < pl_space_params(space); p++) {
+    const pl_param *param = pl_space_param(space, p);
+    fputs("- {name: ", out);
+    put_quoted(out, param->name);
+    fprintf(out, ", kind: %s, shape: [", pl_manifest_kind_name(param->kind));
+    for (int i = 0; i < param->dims; i++) {
+      fprintf(out, "%s%lld", i == 0 ? "" : ", ", (long long)param->dim[i]);
+    }
+    fputs("]}\n", out);
+  }
+  fputs(pl_space_buffers(space) == 0 ? "buffers: []\n" : "buffers:\n", out);
+  for (int b = 0; b < pl_space_buffers(space); b++) {
+    const pl_buffer *buffer = pl_space_buffer(space, b);
+    fputs("- {name: ", out);
+    put_quoted(out, buffer->name);
+    fprintf(out, ", count: %lld}\n", (long long)buffer->count);
+  }
+}
+
+pl_status pl_manifest_write(const pl_space *space, const pl_checkpoint_vectors *vectors,
+                            const pl_checkpoint_manifest *manifest, char **text) {
+  size_t size;
+  *text = NULL;
+  FILE *out = open_memstream(text, &size);
+  if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for the manifest");
+  fprintf(out, "format: plenum-checkpoint\nversion: %d\n", PL_CHECKPOINT_VERSION);
+  fprintf(out, "step: %lld\nposition: %lld\nskipped: %lld\n", (long long)manifest->step,
+          (long long)manifest->position, (long long)manifest->skipped);
+  fputs("build: ", out);
+  put_quoted(out, manifest->build);
+  fputs("\nstate: ", out);
+  put_quoted(out, manifest->state_hash);
+  fprintf(out, "\nblock: %d\nvectors: [", PL_BLOCK);
+  for (int v = 0; v < vectors->count; v++) {
+    if (v > 0) fputs(", ", out);
+    put_quoted(out, vectors->name[v]);
+  }
+  fputs("]\n", out);
+  put_parts(out, manifest);
+  put_tensors(out, space);
+  fputs("config: ", out);
+  put_block(out, manifest->config_yaml);
+  bool failed = ferror(out) != 0;
+  if (fclose(out) != 0 || failed) {
+    free(*text);
+    *text = NULL;
+    return PL_FAIL(PL_E_INTERNAL, "out of memory for the manifest");
+  }
+  return PL_OK;
+}
