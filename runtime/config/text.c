@@ -98,7 +98,7 @@ const char *pl_shown(const char *text, char out[PL_SHOWN_TEXT]) {
     unsigned char byte = (unsigned char)text[i];
     out[i] = (char)(byte < 0x20 || byte == 0x7F ? '?' : byte);
   }
-  memcpy(out + length, "...", 4);
-  if (!cut) out[length] = '\0';
+  out[length] = '\0';
+  if (cut) memcpy(out + length, "...", 4);
   return out;
 }

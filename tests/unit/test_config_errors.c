@@ -190,6 +190,14 @@ static void shown_text_is_safe(void **state) {
   assert_string_equal(pl_shown("a\x1b[31m", out), "a?[31m");
   memset(text, 'x', sizeof text);
   text[sizeof text - 1] = '\0';
+  for (size_t length = 0; length < sizeof text; length++) {
+    const char *end = text + sizeof text - 1 - length;
+    if (length < PL_SHOWN_TEXT) {
+      assert_string_equal(pl_shown(end, out), end);
+    } else {
+      assert_int_equal(strlen(pl_shown(end, out)), PL_SHOWN_TEXT - 1);
+    }
+  }
   memcpy(text + PL_SHOWN_TEXT - 6, "\xe2\x82\xac", 3); /* would be cut in two */
   pl_shown(text, out);
   assert_int_equal(strlen(out), PL_SHOWN_TEXT - 6 + 3);
