@@ -133,9 +133,9 @@ pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, doub
                     bool want_uniformity, pl_contrast_figures *figures, float *dz) {
   if (!(temperature > 0) || !isfinite(temperature))
     return PL_FAIL(PL_E_USAGE, "ntxent: temperature %g is not above 0", temperature);
-  if (pl_pair_leaf_rows(sweep) != 2 * leaf_samples)
+  if (pl_pair_shapes(sweep)->leaf_rows != 2 * leaf_samples)
     return PL_FAIL(PL_E_INTERNAL, "ntxent: %d rows per leaf for %d samples of two views",
-                   pl_pair_leaf_rows(sweep), leaf_samples);
+                   pl_pair_shapes(sweep)->leaf_rows, leaf_samples);
   double rows = (double)pl_pair_total_rows(sweep);
   const ntxent loss = {
       .leaf_samples = leaf_samples,

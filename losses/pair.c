@@ -206,7 +206,7 @@ void pl_pair_sweep_destroy(pl_pair_sweep **sweep) {
 int64_t pl_pair_first_row(const pl_pair_sweep *sweep) { return sweep->first_row; }
 int64_t pl_pair_local_rows(const pl_pair_sweep *sweep) { return sweep->local_rows; }
 int64_t pl_pair_total_rows(const pl_pair_sweep *sweep) { return sweep->total_rows; }
-int pl_pair_leaf_rows(const pl_pair_sweep *sweep) { return sweep->options.leaf_rows; }
+const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep) { return &sweep->options; }
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep) { return sweep->bytes; }
 double pl_pair_gather_ms(const pl_pair_sweep *sweep) { return sweep->gather_ms; }
 

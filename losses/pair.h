@@ -70,7 +70,8 @@ void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 int64_t pl_pair_first_row(const pl_pair_sweep *sweep);
 int64_t pl_pair_local_rows(const pl_pair_sweep *sweep);
 int64_t pl_pair_total_rows(const pl_pair_sweep *sweep);
-int pl_pair_leaf_rows(const pl_pair_sweep *sweep);
+/* The shapes in use, with the tile that was chosen. Valid as long as the sweep. */
+const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep);
 
 /* Gathers z (local rows, width) from all ranks: the columns, until the next gather. The rows are
  * read from z itself, which must stay as it is until the sweep's last use of it. Collective. */
