@@ -42,7 +42,7 @@ typedef struct pl_backend {
                               const size_t *send_offset, void *recv, const size_t *recv_bytes,
                               const size_t *recv_offset, pl_request **out);
   pl_status (*progress)(void *state);
-  /* The request is not NULL at the call, and freed and NULL at the return, whatever the status. */
+  /* The request may be NULL; at the return it is freed and NULL, whatever the status. */
   pl_status (*wait)(void *state, pl_request **request);
 } pl_backend;
 

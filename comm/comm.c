@@ -90,13 +90,13 @@ enum { ABORT_SECONDS = 10 };
 
 static void *end_at_deadline(void *exit_code) {
   sleep(ABORT_SECONDS);
-  _exit((int)(intptr_t)exit_code);
+  _exit(*(int *)exit_code);
 }
 
 void pl_comm_abort(pl_comm *comm, int exit_code) {
   /* The library, or a lock on a stream, may be what hangs. */
   pthread_t deadline;
-  pthread_create(&deadline, NULL, end_at_deadline, (void *)(intptr_t)exit_code);
+  pthread_create(&deadline, NULL, end_at_deadline, &exit_code);
   fflush(stdout);
   fflush(stderr);
   if (comm) comm->backend->abort(comm->state, exit_code);
@@ -151,5 +151,5 @@ pl_status pl_comm_start_allgather(pl_comm *comm, const void *send, void *recv, c
 pl_status pl_comm_progress(pl_comm *comm) { return comm->backend->progress(comm->state); }
 
 pl_status pl_comm_wait(pl_comm *comm, pl_request **request) {
-  return *request ? comm->backend->wait(comm->state, request) : PL_OK;
+  return comm->backend->wait(comm->state, request);
 }

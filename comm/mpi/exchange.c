@@ -27,13 +27,12 @@ static void free_request(pl_request *request) {
   pl_free(request);
 }
 
-static pl_request *new_request(size_t messages, size_t counts) {
+static pl_request *new_request(size_t messages) {
   pl_request *request = pl_alloc(1, sizeof *request);
   if (!request) return NULL;
-  request->message = pl_alloc(messages, sizeof *request->message);
+  request->message = pl_alloc(messages, sizeof(MPI_Request));
   request->expected = pl_alloc(messages, sizeof *request->expected);
-  request->counts = counts ? pl_alloc(counts, sizeof *request->counts) : NULL;
-  if (!request->message || !request->expected || (counts && !request->counts)) {
+  if (!request->message || !request->expected) {
     free_request(request);
     return NULL;
   }
@@ -109,7 +108,7 @@ pl_status pl_mpi_start_alltoall(void *state, const void *send, const size_t *sen
     messages += messages_for(send_bytes[k], world->limit);
     messages += messages_for(recv_bytes[k], world->limit);
   }
-  pl_request *request = new_request(messages, 0);
+  pl_request *request = new_request(messages);
   if (!request) return PL_E_INTERNAL;
   pl_status status =
       post_pieces(world, request, send, send_bytes, send_offset, recv, recv_bytes, recv_offset);
@@ -165,15 +164,21 @@ static const void *send_or_in_place(const pl_mpi_world *world, const void *send,
 pl_status pl_mpi_start_allgather(void *state, const void *send, void *recv, const size_t *bytes,
                                  pl_request **out) {
   pl_mpi_world *world = state;
-  pl_request *request = new_request(1, 2 * (size_t)world->size);
-  if (!request) return PL_E_INTERNAL;
-  if (!gather_counts(world, bytes, request->counts)) {
-    free_request(request);
+  int *counts = pl_alloc(2 * (size_t)world->size, sizeof *counts);
+  if (!counts) return PL_E_INTERNAL;
+  if (!gather_counts(world, bytes, counts)) {
+    pl_free(counts);
     return start_large_allgather(world, send, recv, bytes, out);
   }
+  pl_request *request = new_request(1);
+  if (!request) {
+    pl_free(counts);
+    return PL_E_INTERNAL;
+  }
+  request->counts = counts;
   request->expected[0] = -1;
   pl_status status = PL_MPI(MPI_Iallgatherv(
-      send_or_in_place(world, send, recv, request->counts), (int)bytes[world->rank], MPI_BYTE, recv,
+      send_or_in_place(world, send, recv, counts), (int)bytes[world->rank], MPI_BYTE, recv,
       request->counts, request->counts + world->size, MPI_BYTE, world->comm, request->message));
   if (status != PL_OK) {
     free_request(request);
@@ -249,6 +254,7 @@ static pl_status wait_for_message(MPI_Request *message, int expected) {
 pl_status pl_mpi_wait(void *state, pl_request **request) {
   pl_mpi_world *world = state;
   pl_request *waited = *request;
+  if (!waited) return PL_OK;
   *request = NULL;
   pl_status status = PL_OK;
   for (int i = 0; i < waited->count && status == PL_OK; i++) {

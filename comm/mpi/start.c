@@ -2,7 +2,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <unistd.h>
 
 #include "comm/mpi/mpi.h"
@@ -37,21 +36,29 @@ pl_status pl_mpi_check(int code, const char *call, const char *file, int line) {
 /* A rank whose launcher died would wait for its peers for ever. (A death signal from the kernel,
  * PR_SET_PDEATHSIG, would do it without a thread, but it comes as soon as the thread that forked
  * this process ends, and daemons fork from threads that live only while a job starts.) */
-static void *watch_parent(void *parent) {
-  while (getppid() == (pid_t)(intptr_t)parent) sleep(1);
+static void *watch_parent(void *handed_over) {
+  pid_t parent = *(pid_t *)handed_over;
+  pl_free(handed_over);
+  while (getppid() == parent) sleep(1);
   PL_ERROR("the launcher of this rank is gone");
   _exit(PL_E_INTERNAL);
 }
 
 static pl_status start_parent_watch(pid_t parent) {
+  pid_t *handed_over = pl_alloc(1, sizeof *handed_over);
+  if (!handed_over) return PL_E_INTERNAL;
+  *handed_over = parent;
   sigset_t all, before;
   sigfillset(&all);
   pthread_t thread;
   /* Signals are for the main thread: they have to interrupt what it waits in. */
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int code = pthread_create(&thread, NULL, watch_parent, (void *)(intptr_t)parent);
+  int code = pthread_create(&thread, NULL, watch_parent, handed_over);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (code != 0) return PL_FAIL(PL_E_INTERNAL, "no thread can be started");
+  if (code != 0) {
+    pl_free(handed_over);
+    return PL_FAIL(PL_E_INTERNAL, "no thread can be started");
+  }
   pthread_detach(thread);
   return PL_OK;
 }

@@ -19,7 +19,7 @@ static inline int run_on_ranks(int argc, char **argv, const struct CMUnitTest *t
   }
   /* tests/dist/launch tells the number of ranks, so that no test passes by running alone. */
   const char *expected = getenv("PLENUM_TEST_RANKS");
-  if (expected && atoi(expected) != pl_comm_size(comm)) {
+  if (expected && strtol(expected, NULL, 10) != pl_comm_size(comm)) {
     fprintf(stderr, "%d ranks instead of %s\n", pl_comm_size(comm), expected);
     pl_comm_abort(comm, 1);
   }

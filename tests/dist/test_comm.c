@@ -75,7 +75,7 @@ static void allgather_takes_parts_of_any_size(void **state) {
   for (int l = 0; l < LIMITS; l++) {
     pl_mpi_limit_messages(comm, limits[l]);
     for (int p = 0; p < 4; p++) {
-      size_t bytes[MOST_RANKS];
+      size_t bytes[MOST_RANKS] = {0};
       for (int k = 0; k < pl_comm_size(comm); k++) bytes[k] = parts[p][k % 4];
       for (int way = 0; way < 4; way++) check_allgather(comm, bytes, way & 1, way >> 1);
     }
@@ -236,6 +236,13 @@ static double tree_over_ranks(int64_t leaves, int size, int first, int count, si
          tree_over_ranks(leaves, size, first + count / 2, count - count / 2, i);
 }
 
+static bool same_bits(double a, double b) {
+  uint64_t bits[2];
+  memcpy(&bits[0], &a, sizeof a);
+  memcpy(&bits[1], &b, sizeof b);
+  return bits[0] == bits[1];
+}
+
 static void check_sum(pl_comm *comm, int64_t leaves, size_t n) {
   int rank = pl_comm_rank(comm);
   int size = pl_comm_size(comm);
@@ -249,7 +256,7 @@ static void check_sum(pl_comm *comm, int64_t leaves, size_t n) {
   for (size_t i = 0; i < n; i++) {
     double expected =
         power_of_two ? tree_by_definition(0, leaves, i) : tree_over_ranks(leaves, size, 0, size, i);
-    if (memcmp(&sum[i], &expected, sizeof expected) != 0) {
+    if (!same_bits(sum[i], expected)) {
       print_error("element %zu of %zu: %.17g, expected %.17g\n", i, n, sum[i], expected);
       fail();
     }
@@ -361,7 +368,7 @@ static int run_role(int argc, char **argv) {
     int last = pl_comm_size(comm) - 1;
     CHECK_OK(pl_comm_barrier(comm));
     if (pl_comm_rank(comm) == last) {
-      if (strcmp(argv[1], "abort") == 0) pl_comm_abort(comm, atoi(argv[2]));
+      if (strcmp(argv[1], "abort") == 0) pl_comm_abort(comm, (int)strtol(argv[2], NULL, 10));
       pause();
     }
     CHECK_OK(pl_comm_barrier(comm));

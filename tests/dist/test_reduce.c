@@ -93,12 +93,21 @@ static void sum_ranks(const fixture *f, int first, int count, uint32_t step, flo
   pl_free(right);
 }
 
+static bool same_bits(float a, float b) {
+  uint32_t bits[2];
+  memcpy(&bits[0], &a, sizeof a);
+  memcpy(&bits[1], &b, sizeof b);
+  return bits[0] == bits[1];
+}
+
 static void check_slice(const fixture *f, const float *slice_values, const float *whole) {
   for (int64_t b = 0; b < f->slice->blocks; b++) {
     const float *expected = whole + f->slice->block[b] * PL_BLOCK;
-    if (memcmp(slice_values + b * PL_BLOCK, expected, PL_BLOCK * sizeof *expected) != 0) {
-      print_error("block %lld of the vector differs, first element %.9g instead of %.9g\n",
-                  (long long)f->slice->block[b], slice_values[b * PL_BLOCK], expected[0]);
+    for (int i = 0; i < PL_BLOCK; i++) {
+      float value = slice_values[b * PL_BLOCK + i];
+      if (same_bits(value, expected[i])) continue;
+      print_error("element %d of block %lld is %.9g instead of %.9g\n", i,
+                  (long long)f->slice->block[b], value, expected[i]);
       fail();
     }
   }
