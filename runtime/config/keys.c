@@ -8,30 +8,28 @@
 
 /* One line of the table each; a key's name is the path of its member in pl_config. The ranges bound
  * what the program can hold or use at all; what is sensible is left to the user. */
-#define MEMBER(path) .name = #path, .offset = offsetof(pl_config, path)
-#define TEXT(path, default_, help_) \
-  { MEMBER(path), .type = PL_KEY_TEXT, .initial = default_, .help = help_ }
-#define FLAG(path, default_, help_) \
-  { MEMBER(path), .type = PL_KEY_BOOL, .initial = default_, .help = help_ }
-#define CHOICE(path, default_, choices_, help_) \
-  { MEMBER(path), .type = PL_KEY_CHOICE, .initial = default_, .choices = choices_, .help = help_ }
-#define NUMBER(type_, shape_, path, default_, low_, high_, help_)                                  \
-  {                                                                                                \
-    MEMBER(path), .type = type_, .shape = shape_, .initial = default_, .low = low_, .high = high_, \
-                  .help = help_                                                                    \
-  }
-#define INTEGER(...) NUMBER(PL_KEY_INTEGER, PL_KEY_ONE, __VA_ARGS__)
-#define INTEGERS(...) NUMBER(PL_KEY_INTEGER, PL_KEY_LIST, __VA_ARGS__)
-#define REAL(...) NUMBER(PL_KEY_REAL, PL_KEY_ONE, __VA_ARGS__)
-#define REALS3(...) NUMBER(PL_KEY_REAL, PL_KEY_TRIPLE, __VA_ARGS__)
-#define DURATION(...) NUMBER(PL_KEY_DURATION, PL_KEY_ONE, __VA_ARGS__)
-#define DURATIONS(...) NUMBER(PL_KEY_DURATION, PL_KEY_LIST, __VA_ARGS__)
+#define MEMBER(path) #path, offsetof(pl_config, path)
+#define TEXT(path, initial, help) \
+  { MEMBER(path), PL_KEY_TEXT, PL_KEY_ONE, initial, 0, 0, NULL, NULL, 0, help }
+#define FLAG(path, initial, help) \
+  { MEMBER(path), PL_KEY_BOOL, PL_KEY_ONE, initial, 0, 0, NULL, NULL, 0, help }
+#define CHOICE(path, initial, choices, help) \
+  { MEMBER(path), PL_KEY_CHOICE, PL_KEY_ONE, initial, 0, 0, choices, NULL, 0, help }
+#define INTEGER(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_INTEGER, PL_KEY_ONE, initial, low, high, NULL, NULL, 0, help }
+#define INTEGERS(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_INTEGER, PL_KEY_LIST, initial, low, high, NULL, NULL, 0, help }
+#define REAL(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_REAL, PL_KEY_ONE, initial, low, high, NULL, NULL, 0, help }
+#define REALS3(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_REAL, PL_KEY_TRIPLE, initial, low, high, NULL, NULL, 0, help }
+#define DURATION(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_DURATION, PL_KEY_ONE, initial, low, high, NULL, NULL, 0, help }
+#define DURATIONS(path, initial, low, high, help) \
+  { MEMBER(path), PL_KEY_DURATION, PL_KEY_LIST, initial, low, high, NULL, NULL, 0, help }
 /* An integer for which a word stands for one value. */
-#define WORD(path, default_, low_, high_, word_, value_, help_)                            \
-  {                                                                                        \
-    MEMBER(path), .type = PL_KEY_INTEGER, .initial = default_, .low = low_, .high = high_, \
-                  .word = word_, .word_value = value_, .help = help_                       \
-  }
+#define WORD(path, initial, low, high, word, value, help) \
+  { MEMBER(path), PL_KEY_INTEGER, PL_KEY_ONE, initial, low, high, NULL, word, value, help }
 
 #define STEPS_MAX 1e9
 #define FROM_PRESET NULL

@@ -25,9 +25,9 @@ typedef enum pl_key_shape {
 
 typedef struct pl_key {
   const char *name; /* dotted, in full */
+  size_t offset;    /* in pl_config */
   pl_key_type type;
   pl_key_shape shape;
-  size_t offset;       /* in pl_config */
   const char *initial; /* the default as text, lists with commas; NULL: set by augment.preset */
   double low, high;    /* of each number, both included */
   const char *choices; /* CHOICE: the words, "a|b" */

@@ -44,7 +44,8 @@ void pl_format_real(double value, char out[PL_REAL_TEXT]) {
   char *exponent = strchr(out, 'e');
   if (exponent && !strchr(out, '.')) {
     memmove(exponent + 2, exponent, strlen(exponent) + 1);
-    memcpy(exponent, ".0", 2);
+    exponent[0] = '.';
+    exponent[1] = '0';
   }
 }
 

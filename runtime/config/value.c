@@ -139,7 +139,7 @@ static pl_status set_text(const pl_key *key, char *value, const char *text) {
                    pl_shown(text, shown));
   }
   memset(value, 0, PL_CONFIG_TEXT);
-  memcpy(value, text, length);
+  memcpy(value, text, length + 1);
   return PL_OK;
 }
 

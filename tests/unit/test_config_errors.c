@@ -106,7 +106,7 @@ static void deep_nesting_is_refused(void **state) {
   enum { DEEP = 5000 };
   char *yaml = pl_alloc(DEEP + 16, 1);
   assert_non_null(yaml);
-  memcpy(yaml, "optim: ", 7);
+  memcpy(yaml, "optim: ", 8);
   memset(yaml + 7, '[', DEEP);
   CHECK_FAILS(PL_E_USAGE, "c.yaml:1:", parse(yaml));
   memset(yaml + 7, '{', DEEP);
