@@ -160,7 +160,8 @@ int *pl_carve_ints(pl_carver *carver, size_t count) {
 /* Everything that one view needs besides its source and its result. */
 typedef struct workplace {
   pl_filter horizontal, vertical;
-  float *row, *rows, *planes; /* of pl_resize_box */
+  pl_resize_scratch resize;
+  float *planes;
   float *blur_weight, *blur_padded, *blur_plane;
 } workplace;
 
@@ -177,8 +178,7 @@ static workplace carve_workplace(pl_carver *carver, const pl_augment_options *op
   workplace w = {0};
   w.horizontal = pl_filter_carve(carver, params->width, size, options->interpolation);
   w.vertical = pl_filter_carve(carver, params->height, size, options->interpolation);
-  w.row = pl_carve_floats(carver, 3 * ((size_t)params->width + (size_t)w.horizontal.taps));
-  w.rows = pl_carve_floats(carver, 3 * (size_t)params->height * size);
+  w.resize = pl_resize_carve(carver, &w.horizontal, params->height);
   w.planes = pl_carve_floats(carver, 3 * plane);
   if (params->blur) {
     int kernel = blur_kernel(options);
@@ -243,7 +243,7 @@ pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_para
   /* Bytes become [0, 1] and the view is mirrored on the way through the horizontal filter. */
   pl_filter_fill(&w.horizontal, options->interpolation, 1.0 / 255, params->flip);
   pl_filter_fill(&w.vertical, options->interpolation, 1, false);
-  pl_resize_box(image, box, &w.horizontal, &w.vertical, w.row, w.rows, w.planes);
+  pl_resize_box(image, box, &w.horizontal, &w.vertical, &w.resize, w.planes);
   if (options->interpolation == PL_BICUBIC) pl_clamp(w.planes, 3 * n);
   if (params->jitter) jitter(params, size, w.planes);
   if (params->grey) pl_grey(w.planes, n);

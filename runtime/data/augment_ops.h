@@ -19,10 +19,10 @@ float *pl_carve_floats(pl_carver *carver, size_t count);
 int *pl_carve_ints(pl_carver *carver, size_t count);
 
 /* Where the outputs of a one-dimensional resize get their values: output o is the sum over t <
- * taps of weight[t * out + o] * input[start[o] + t]. Inputs past the end have weight 0. */
+ * taps of weight[o * taps + t] * input[start[o] + t]. Inputs past the end have weight 0. */
 typedef struct pl_filter {
   int in, out, taps;
-  float *weight; /* (taps, out) */
+  float *weight; /* (out, taps) */
   int *start;    /* (out) */
 } pl_filter;
 
@@ -38,11 +38,19 @@ typedef struct pl_box {
   int top, left, height, width;
 } pl_box;
 
+/* Scratch of pl_resize_box, for a horizontal filter from `in` to `out` with so many taps. */
+typedef struct pl_resize_scratch {
+  float *row;     /* 3 * (in + taps) + 1 */
+  float *rows;    /* (box height, out, 4) */
+  float *out_row; /* (out, 4) */
+} pl_resize_scratch;
+
+pl_resize_scratch pl_resize_carve(pl_carver *carver, const pl_filter *horizontal, int height);
+
 /* The box of an 8-bit image, resized into `planes`; filters: horizontal with in = box width,
- * vertical with in = box height. row: 3 * (in + taps) of the horizontal filter; rows: 3 * box
- * height * out. */
+ * vertical with in = box height. */
 void pl_resize_box(const pl_image *image, pl_box box, const pl_filter *horizontal,
-                   const pl_filter *vertical, float *row, float *rows, float *planes);
+                   const pl_filter *vertical, const pl_resize_scratch *scratch, float *planes);
 
 void pl_clamp(float *planes, size_t n);
 

@@ -22,34 +22,41 @@ static void gaussian(int kernel, float sigma, float *weight) {
   for (int t = 0; t < kernel; t++) weight[t] = (float)(weight[t] / sum);
 }
 
-static void blur_row(const float *restrict row, int size, int kernel, const float *restrict weight,
-                     float *restrict padded, float *restrict out) {
-  int radius = kernel / 2;
-  for (int t = 0; t < radius; t++) {
-    padded[t] = row[reflect(t - radius, size)];
-    padded[radius + size + t] = row[reflect(size + t, size)];
-  }
-  memcpy(padded + radius, row, (size_t)size * sizeof *row);
-  for (int x = 0; x < size; x++) out[x] = weight[0] * padded[x];
-  for (int t = 1; t < kernel; t++) {
-    for (int x = 0; x < size; x++) out[x] += weight[t] * padded[x + t];
-  }
+/* Adds the weighted sum of two rows: of taps equally far from the centre, which weigh the same. */
+static void add_pair(float *restrict out, const float *a, const float *b, float weight, int n) {
+  for (int x = 0; x < n; x++) out[x] += weight * (a[x] + b[x]);
+}
+
+static void start_row(float *restrict out, const float *centre, float weight, int n) {
+  for (int x = 0; x < n; x++) out[x] = weight * centre[x];
 }
 
 void pl_blur(float *planes, int size, int kernel, float sigma, float *weight, float *padded,
              float *plane) {
+  const int radius = kernel / 2;
   gaussian(kernel, sigma, weight);
   for (int c = 0; c < 3; c++) {
-    float *from = planes + (size_t)c * size * size;
+    float *view = planes + (size_t)c * size * size;
     for (int y = 0; y < size; y++) {
-      blur_row(from + (size_t)y * size, size, kernel, weight, padded, plane + (size_t)y * size);
+      const float *row = view + (size_t)y * size;
+      float *out = plane + (size_t)y * size;
+      for (int t = 0; t < radius; t++) {
+        padded[t] = row[reflect(t - radius, size)];
+        padded[radius + size + t] = row[reflect(size + t, size)];
+      }
+      memcpy(padded + radius, row, (size_t)size * sizeof *row);
+      start_row(out, row, weight[radius], size);
+      for (int t = 0; t < radius; t++) {
+        add_pair(out, padded + t, padded + kernel - 1 - t, weight[t], size);
+      }
     }
     for (int y = 0; y < size; y++) {
-      float *restrict out = from + (size_t)y * size;
-      for (int x = 0; x < size; x++) out[x] = 0;
-      for (int t = 0; t < kernel; t++) {
-        const float *restrict row = plane + (size_t)reflect(y + t - kernel / 2, size) * size;
-        for (int x = 0; x < size; x++) out[x] += weight[t] * row[x];
+      float *out = view + (size_t)y * size;
+      start_row(out, plane + (size_t)y * size, weight[radius], size);
+      for (int t = 0; t < radius; t++) {
+        const float *above = plane + (size_t)reflect(y + t - radius, size) * size;
+        const float *below = plane + (size_t)reflect(y + radius - t, size) * size;
+        add_pair(out, above, below, weight[t], size);
       }
     }
   }

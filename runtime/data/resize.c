@@ -1,4 +1,5 @@
 #include <math.h>
+#include <string.h>
 
 #include "runtime/data/augment_ops.h"
 
@@ -28,75 +29,94 @@ pl_filter pl_filter_carve(pl_carver *carver, int in, int out, pl_interpolation i
 }
 
 void pl_filter_fill(pl_filter *filter, pl_interpolation interpolation, double scale, bool mirror) {
-  double shrink = shrink_factor(filter->in, filter->out);
-  double support = kernel_radius(interpolation) * shrink;
+  const double shrink = shrink_factor(filter->in, filter->out), by_shrink = 1 / shrink;
+  const double support = kernel_radius(interpolation) * shrink;
   for (int o = 0; o < filter->out; o++) {
     double centre = (o + 0.5) * filter->in / filter->out;
-    int first = (int)fmax(centre - support + 0.5, 0);
-    int end = (int)fmin(centre + support + 0.5, filter->in);
-    double sum = 0;
-    for (int i = first; i < end; i++) {
-      sum += kernel_value(interpolation, (i + 0.5 - centre) / shrink);
-    }
+    double low = centre - support + 0.5, high = centre + support + 0.5;
+    int first = low > 0 ? (int)low : 0;
+    int end = high < filter->in ? (int)high : filter->in;
+    int count = end - first < filter->taps ? end - first : filter->taps;
+
     int at = mirror ? filter->out - 1 - o : o;
+    float *weight = filter->weight + (size_t)at * filter->taps;
     filter->start[at] = first;
-    for (int t = 0; t < filter->taps; t++) {
-      double value = 0;
-      if (first + t < end) {
-        value = kernel_value(interpolation, (first + t + 0.5 - centre) / shrink);
-      }
-      filter->weight[(size_t)t * filter->out + at] = (float)(scale * value / sum);
+    double sum = 0;
+    for (int t = 0; t < count; t++) {
+      double value = kernel_value(interpolation, (first + t + 0.5 - centre) * by_shrink);
+      weight[t] = (float)value;
+      sum += value;
     }
+    float norm = (float)(scale / sum);
+    for (int t = 0; t < count; t++) weight[t] *= norm;
+    for (int t = count; t < filter->taps; t++) weight[t] = 0;
   }
 }
 
-/* One row of pixels, apart by channel and with zeros where filters reach past the end. */
-static void spread_row(const uint8_t *pixels, int width, int stride, float *row) {
-  for (int c = 0; c < 3; c++) {
-    float *channel = row + (size_t)c * stride;
-    for (int x = 0; x < width; x++) channel[x] = pixels[3 * x + c];
-    for (int x = width; x < stride; x++) channel[x] = 0;
-  }
+pl_resize_scratch pl_resize_carve(pl_carver *carver, const pl_filter *horizontal, int height) {
+  const size_t out = (size_t)horizontal->out;
+  pl_resize_scratch s = {0};
+  s.row = pl_carve_floats(carver, 3 * ((size_t)horizontal->in + (size_t)horizontal->taps) + 1);
+  s.rows = pl_carve_floats(carver, 4 * out * (size_t)height);
+  s.out_row = pl_carve_floats(carver, 4 * out);
+  return s;
 }
 
+/* A pixel between the two passes: red, green, blue and one that is in tow, as vectors come in
+ * fours. */
+typedef float pixel __attribute__((vector_size(16)));
+
+/* `in`: pixels of three floats. The fourth lane gets the red of the pixel behind. */
 static void resize_row(const pl_filter *filter, const float *restrict in, float *restrict out) {
-  const int n = filter->out;
-  const int *restrict start = filter->start;
-  const float *restrict weight = filter->weight;
-  for (int o = 0; o < n; o++) out[o] = weight[o] * in[start[o]];
-  for (int t = 1; t < filter->taps; t++) {
-    weight += n;
-    for (int o = 0; o < n; o++) out[o] += weight[o] * in[start[o] + t];
+  const int taps = filter->taps;
+  const float *weight = filter->weight;
+  for (int o = 0; o < filter->out; o++, weight += taps) {
+    const float *from = in + 3 * (size_t)filter->start[o];
+    pixel sum = {0};
+    for (int t = 0; t < taps; t++) {
+      pixel p;
+      memcpy(&p, from + 3 * (size_t)t, sizeof p);
+      sum += weight[t] * p;
+    }
+    memcpy(out + 4 * (size_t)o, &sum, sizeof sum);
   }
 }
 
-/* Rows lie `width` apart in `in` and `out`. */
-static void resize_columns(const pl_filter *filter, int width, const float *restrict in,
-                           float *restrict out) {
-  for (int o = 0; o < filter->out; o++, out += width) {
-    const float *restrict from = in + (size_t)filter->start[o] * width;
-    float weight = filter->weight[o];
-    for (int x = 0; x < width; x++) out[x] = weight * from[x];
-    for (int t = 1; t < filter->taps && filter->start[o] + t < filter->in; t++) {
-      weight = filter->weight[(size_t)t * filter->out + o];
-      from += width;
-      for (int x = 0; x < width; x++) out[x] += weight * from[x];
-    }
+/* One row of the result, n floats, from rows of n floats. There are at least two taps. */
+static void resize_column(const pl_filter *filter, int o, const float *in, size_t n,
+                          float *restrict out) {
+  const float *weight = filter->weight + (size_t)o * filter->taps;
+  const int start = filter->start[o], last = filter->in - 1;
+  /* past the end the weight is 0, and any row will do */
+  const float *a = in + n * (size_t)start;
+  const float *b = in + n * (size_t)(start + 1 < last ? start + 1 : last);
+  for (size_t i = 0; i < n; i++) out[i] = weight[0] * a[i] + weight[1] * b[i];
+  for (int t = 2; t < filter->taps && start + t <= last; t++) {
+    a = in + n * (size_t)(start + t);
+    for (size_t i = 0; i < n; i++) out[i] += weight[t] * a[i];
   }
 }
 
 void pl_resize_box(const pl_image *image, pl_box box, const pl_filter *horizontal,
-                   const pl_filter *vertical, float *row, float *rows, float *planes) {
-  const int stride = horizontal->in + horizontal->taps, width = horizontal->out;
-  const size_t part = (size_t)box.height * width; /* one channel of `rows` */
+                   const pl_filter *vertical, const pl_resize_scratch *scratch, float *planes) {
+  const size_t width = (size_t)horizontal->out, plane = width * (size_t)vertical->out;
+  const size_t in_floats = 3 * (size_t)box.width;
+  float *row = scratch->row;
+  memset(row + in_floats, 0, (3 * (size_t)horizontal->taps + 1) * sizeof *row);
   for (int y = 0; y < box.height; y++) {
-    size_t pixel = (size_t)(box.top + y) * image->width + box.left;
-    spread_row(image->pixels + 3 * pixel, box.width, stride, row);
-    for (int c = 0; c < 3; c++) {
-      resize_row(horizontal, row + (size_t)c * stride, rows + c * part + (size_t)y * width);
-    }
+    size_t first = (size_t)(box.top + y) * (size_t)image->width + (size_t)box.left;
+    const uint8_t *pixels = image->pixels + 3 * first;
+    for (size_t i = 0; i < in_floats; i++) row[i] = pixels[i];
+    resize_row(horizontal, row, scratch->rows + 4 * width * (size_t)y);
   }
-  for (int c = 0; c < 3; c++) {
-    resize_columns(vertical, width, rows + c * part, planes + (size_t)c * vertical->out * width);
+  float *restrict red = planes, *restrict green = red + plane, *restrict blue = green + plane;
+  const float *restrict out_row = scratch->out_row;
+  for (int y = 0; y < vertical->out; y++, red += width, green += width, blue += width) {
+    resize_column(vertical, y, scratch->rows, 4 * width, scratch->out_row);
+    for (size_t x = 0; x < width; x++) {
+      red[x] = out_row[4 * x];
+      green[x] = out_row[4 * x + 1];
+      blue[x] = out_row[4 * x + 2];
+    }
   }
 }
