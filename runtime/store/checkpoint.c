@@ -43,7 +43,6 @@ pl_status pl_checkpoint_write_part(const char *temporary, const pl_space *space,
   PL_TRY(check_buffers(space, slice, buffers));
   PL_TRY_OR(failed, status,
             pl_part_write(path, slice, vectors, buffers, pl_space_buffer_elements(space)));
-  PL_TRY_OR(failed, status, pl_sync_path(path));
   PL_TRY_OR(failed, status, pl_sync_path(temporary));
   PL_TRY_OR(failed, status, pl_part_measure(path, record));
   return PL_OK;

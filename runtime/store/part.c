@@ -1,10 +1,14 @@
 #include "runtime/store/part.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/store/sink.h"
 
 struct pl_part {
   char path[PL_PATH_MAX];
@@ -13,37 +17,21 @@ struct pl_part {
   int64_t *block;
 };
 
-/* Keeps the description of the innermost error, which holds the reason the system gave. */
+/* Keeps the description of the innermost error, which is the nearest to its cause. */
 static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *into) {
   if (n == 0) snprintf(into, PL_REASON_MAX / 2, "%s", error->desc ? error->desc : "");
   return 0;
 }
 
+/* HDF5's next call forgets why the one before failed: call this before anything is closed. */
 static pl_status hdf5_failed(pl_status code, const char *what, const char *path) {
   char reason[PL_REASON_MAX / 2] = "";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, reason);
-  /* "file write failed: time = …, error message = 'No space left on device', buf = …" */
-  static const char mark[] = "error message = '";
-  char *message = strstr(reason, mark);
-  if (message) {
-    message += sizeof mark - 1;
-    message[strcspn(message, "'")] = '\0';
-  }
-  return PL_FAIL(code, "cannot %s %s: %s", what, path, message ? message : reason);
+  return PL_FAIL(code, "cannot %s %s: %s", what, path, reason);
 }
 
-/* Access for any file system: many refuse locks, and a checkpoint has one writer anyway. Errors are
- * reported through pl_status alone (the setting is the thread's). H5I_INVALID_HID on failure. */
-static hid_t file_access(void) {
-  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  if (access >= 0 && (H5Pset_file_locking(access, 0, 1) < 0 ||
-                      H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0)) {
-    H5Pclose(access);
-    access = H5I_INVALID_HID;
-  }
-  return access;
-}
+/* HDF5's errors are reported through pl_status alone. The setting is the thread's. */
+static void silence_hdf5(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 /* A dataset to be written: of `rows` rows, each of PL_BLOCK numbers or (one-dimensional) of one. */
 typedef struct dataset {
@@ -54,8 +42,7 @@ typedef struct dataset {
   const void *values;
 } dataset;
 
-/* `path` is the file's, for messages; HDF5's next call forgets why the one before failed, so the
- * reason is taken down before anything is closed. */
+/* `path` is the file's, for messages. */
 static pl_status write_dataset(const char *path, hid_t place, const dataset *data) {
   pl_status status = PL_OK;
   const hsize_t dims[] = {(hsize_t)data->rows, PL_BLOCK};
@@ -67,10 +54,10 @@ static pl_status write_dataset(const char *path, hid_t place, const dataset *dat
   }
   if (set < 0 || (data->rows > 0 &&
                   H5Dwrite(set, data->memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data->values) < 0)) {
-    status = hdf5_failed(PL_E_IO, "write", path);
+    status = hdf5_failed(PL_E_INTERNAL, "write", path);
   }
   if (set >= 0 && H5Dclose(set) < 0 && status == PL_OK) {
-    status = hdf5_failed(PL_E_IO, "write", path);
+    status = hdf5_failed(PL_E_INTERNAL, "write", path);
   }
   if (create >= 0) H5Pclose(create);
   if (space >= 0) H5Sclose(space);
@@ -81,26 +68,27 @@ static pl_status write_vectors(const char *path, hid_t file, const pl_slice *sli
                                const pl_checkpoint_vectors *vectors) {
   pl_status status = PL_OK;
   hid_t group = H5Gcreate2(file, "vectors", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-  if (group < 0) return hdf5_failed(PL_E_IO, "write", path);
+  if (group < 0) return hdf5_failed(PL_E_INTERNAL, "write", path);
   for (int v = 0; v < vectors->count && status == PL_OK; v++) {
     const dataset data = {vectors->name[v],  2, slice->blocks, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT,
                           vectors->values[v]};
     status = write_dataset(path, group, &data);
   }
-  if (H5Gclose(group) < 0 && status == PL_OK) status = hdf5_failed(PL_E_IO, "write", path);
+  if (H5Gclose(group) < 0 && status == PL_OK) status = hdf5_failed(PL_E_INTERNAL, "write", path);
   return status;
 }
 
-pl_status pl_part_write(const char *path, const pl_slice *slice,
-                        const pl_checkpoint_vectors *vectors, const float *buffers,
-                        int64_t buffer_elements) {
+/* Fails only for HDF5's own reasons; those of the system are left in the sink. */
+static pl_status write_file(const char *path, pl_sink *sink, const pl_slice *slice,
+                            const pl_checkpoint_vectors *vectors, const float *buffers,
+                            int64_t buffer_elements) {
   pl_status status;
-  hid_t access = file_access();
   const dataset block = {"block", 1, slice->blocks, H5T_STD_I64LE, H5T_NATIVE_INT64, slice->block};
   const dataset buffer = {"buffers", 1, buffer_elements, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, buffers};
+  hid_t access = pl_sink_access(sink);
   hid_t file = access < 0 ? access : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
   if (file < 0) {
-    status = hdf5_failed(PL_E_IO, "create", path);
+    status = hdf5_failed(PL_E_INTERNAL, "write", path);
     goto done;
   }
   PL_TRY_OR(done, status, write_dataset(path, file, &block));
@@ -108,9 +96,25 @@ pl_status pl_part_write(const char *path, const pl_slice *slice,
   if (buffers) PL_TRY_OR(done, status, write_dataset(path, file, &buffer));
 done:
   if (file >= 0 && H5Fclose(file) < 0 && status == PL_OK) {
-    status = hdf5_failed(PL_E_IO, "close", path);
+    status = hdf5_failed(PL_E_INTERNAL, "close", path);
   }
   if (access >= 0) H5Pclose(access);
+  return status;
+}
+
+pl_status pl_part_write(const char *path, const pl_slice *slice,
+                        const pl_checkpoint_vectors *vectors, const float *buffers,
+                        int64_t buffer_elements) {
+  silence_hdf5();
+  pl_sink sink = {.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+  if (sink.fd < 0) return PL_FAIL(PL_E_IO, "cannot create %s: %s", path, strerror(errno));
+  pl_status status = write_file(path, &sink, slice, vectors, buffers, buffer_elements);
+  if (sink.error == 0 && fsync(sink.fd) != 0) sink.error = errno;
+  if (close(sink.fd) != 0 && sink.error == 0) sink.error = errno;
+  /* where the system failed, that is the cause, whatever HDF5 made of it */
+  if (sink.error != 0) {
+    return PL_FAIL(PL_E_IO, "cannot write %s: %s", path, strerror(sink.error));
+  }
   return status;
 }
 
@@ -172,8 +176,10 @@ pl_status pl_part_open(const char *path, pl_part **out) {
   pl_part *part = pl_alloc(1, sizeof *part);
   if (!part) return PL_E_INTERNAL;
   snprintf(part->path, sizeof part->path, "%s", path);
-  hid_t access = file_access();
-  part->file = access < 0 ? access : H5Fopen(path, H5F_ACC_RDONLY, access);
+  silence_hdf5();
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  bool unlocked = access >= 0 && H5Pset_file_locking(access, 0, 1) >= 0; /* many systems refuse */
+  part->file = unlocked ? H5Fopen(path, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
   pl_status status = part->file < 0 ? hdf5_failed(PL_E_DATA, "open", path) : PL_OK;
   if (access >= 0) H5Pclose(access);
   if (status == PL_OK) status = read_block_numbers(part);

@@ -11,8 +11,7 @@
 
 #include "runtime/store/checkpoint.h"
 
-/* Writes and closes a part; doesn't sync it. `buffers` may be NULL. PL_E_IO; a file may then be
- * left. */
+/* Writes, syncs and closes a part. `buffers` may be NULL. PL_E_IO; a file may then be left. */
 pl_status pl_part_write(const char *path, const pl_slice *slice,
                         const pl_checkpoint_vectors *vectors, const float *buffers,
                         int64_t buffer_elements);

@@ -1,5 +1,6 @@
 /* runtime/store/checkpoint: what is written by any cut is read by any other; what is damaged,
  * missing, foreign or hostile is refused with its name; a full disk harms nothing. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -498,22 +499,26 @@ static void newest_that_verifies_is_opened(void **state) {
   assert_null(checkpoint);
 }
 
-/* The manifest of a checkpoint with `old` replaced by `new` must be refused with `words`. */
-static void check_manifest_edit(const fixture *f, const char *old, const char *new,
-                                const char *words) {
-  char *text, edited[8192];
-  size_t size;
+static void replace_manifest(const fixture *f, int64_t step, const char *text, size_t size) {
+  FILE *file = fopen(path_of(f, step, "manifest.yaml"), "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, size, file), size);
+  assert_int_equal(fclose(file), 0);
+}
+
+/* The manifest `text` of step 1 with `old` replaced by `new` must be refused with `words`. */
+static void check_manifest_edit(const fixture *f, const char *text, const char *old,
+                                const char *new, const char *words) {
+  char edited[8192];
   pl_checkpoint *checkpoint;
-  CHECK_OK(write_all(f, 2, 1));
-  CHECK_OK(pl_read_file(path_of(f, 1, "manifest.yaml"), sizeof edited / 2, &text, &size));
   const char *at = strstr(text, old);
   if (!at) fail_msg("\"%s\" is not in the manifest", old);
   int length =
       snprintf(edited, sizeof edited, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
-  CHECK_OK(pl_write_file_durably(path_of(f, 1, "manifest.yaml"), edited, (size_t)length));
+  assert_true(length < (int)sizeof edited);
+  replace_manifest(f, 1, edited, (size_t)length);
   CHECK_FAILS(PL_E_DATA, words, open_step(f, 1, &checkpoint));
   assert_non_null(strstr(pl_last_reason()->message, "manifest.yaml"));
-  pl_free(text);
 }
 
 static void hostile_manifests_are_refused(void **state) {
@@ -562,28 +567,36 @@ static void hostile_manifests_are_refused(void **state) {
       {"format:", "\xC3\x28 format:", "not YAML"},
       {"config:", "---\nconfig:", "the key \"config\" is missing"},
   };
+  char *text, name[200];
+  CHECK_OK(write_all(f, 2, 1));
+  CHECK_OK(pl_read_file(path_of(f, 1, "manifest.yaml"), 1 << 20, &text, NULL));
   for (size_t k = 0; k < sizeof edits / sizeof *edits; k++) {
-    check_manifest_edit(f, edits[k][0], edits[k][1], edits[k][2]);
+    check_manifest_edit(f, text, edits[k][0], edits[k][1], edits[k][2]);
   }
-  char name[200];
   memset(name, 'x', sizeof name - 1);
   name[sizeof name - 1] = '\0';
-  check_manifest_edit(f, "stem.gain", name, "a name of 199 bytes");
+  check_manifest_edit(f, text, "stem.gain", name, "a name of 199 bytes");
+  pl_free(text);
 }
 
 static void empty_and_cut_manifests_are_refused(void **state) {
   const fixture *f = *state;
   char *text;
-  size_t size;
   pl_checkpoint *checkpoint;
   CHECK_OK(write_all(f, 2, 1));
-  CHECK_OK(pl_read_file(path_of(f, 1, "manifest.yaml"), 1 << 20, &text, &size));
+  CHECK_OK(pl_read_file(path_of(f, 1, "manifest.yaml"), 1 << 20, &text, NULL));
   size_t required = (size_t)(strstr(text, "config: ") - text);
   for (size_t length = 0; length <= required; length += length < 40 ? 1 : 13) {
-    CHECK_OK(pl_write_file_durably(path_of(f, 1, "manifest.yaml"), text, length));
+    replace_manifest(f, 1, text, length);
     CHECK_FAILS(PL_E_DATA, "manifest.yaml", open_step(f, 1, &checkpoint));
   }
   pl_free(text);
+}
+
+static int lowest_free_descriptor(void) {
+  int fd = open("/dev/null", O_RDONLY);
+  close(fd);
+  return fd;
 }
 
 /* With files limited to a few kilobytes, as on a full disk, the write fails and says so; the
@@ -593,6 +606,7 @@ static void full_disk_harms_nothing(void **state) {
   pl_checkpoint *checkpoint;
   struct rlimit before, tight;
   CHECK_OK(write_all(f, 2, 1));
+  int free_descriptor = lowest_free_descriptor();
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
   signal(SIGXFSZ, SIG_IGN);
   for (rlim_t limit = 0; limit <= 32768; limit = limit * 4 + 128) {
@@ -610,7 +624,9 @@ static void full_disk_harms_nothing(void **state) {
     pl_checkpoint_close(&checkpoint);
   }
   signal(SIGXFSZ, SIG_DFL);
-  CHECK_OK(write_all(f, 2, 2)); /* the next try finds nothing in its way */
+  assert_int_equal(lowest_free_descriptor(),
+                   free_descriptor); /* none keeps lost files on the disk */
+  CHECK_OK(write_all(f, 2, 2));      /* the next try finds nothing in its way */
   CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
   assert_int_equal(pl_checkpoint_step(checkpoint), 2);
   check_contents(checkpoint, f->space, 2);
