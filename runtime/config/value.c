@@ -78,18 +78,9 @@ static pl_status set_real(const pl_key *key, double *value, const char *text, bo
 
 static pl_status set_choice(const pl_key *key, int64_t *value, const char *text, bool quoted) {
   int index = pl_choice_find(key->choices, text);
-  if (index >= 0) {
-    *value = index;
-    return PL_OK;
-  }
-  char wanted[128] = "one of ";
-  size_t length = strlen(wanted);
-  for (const char *from = key->choices; *from != '\0' && length < sizeof wanted - 3; from++) {
-    if (*from == '|') wanted[length++] = ',';
-    wanted[length++] = *from == '|' ? ' ' : *from;
-  }
-  wanted[length] = '\0';
-  return refuse(key, wanted, text, quoted);
+  if (index < 0) return refuse(key, key->choices, text, quoted);
+  *value = index;
+  return PL_OK;
 }
 
 static pl_status set_duration(const pl_key *key, pl_duration *value, const char *text,
