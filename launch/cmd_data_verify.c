@@ -70,8 +70,8 @@ static pl_status verify(pl_comm *comm, const char *folder, const pl_dataset_mani
   }
   PL_TRY(pl_comm_agree(comm, v.rank == 0 ? check_as_a_whole(folder) : PL_OK));
   if (v.rank == 0) {
-    printf("%s: %lld samples in %d shards are whole\n", folder, (long long)manifest->info.samples,
-           shards);
+    printf("%s: %lld samples in %d shard%s are whole\n", folder, (long long)manifest->info.samples,
+           shards, shards == 1 ? "" : "s");
   }
   return PL_OK;
 }

@@ -141,9 +141,9 @@ pl_status pl_pack_tell(const char *out) {
   printf("%s: %lld images", out, (long long)info->samples);
   if (info->classes > 0) printf(" of %d classes", info->classes);
   if (info->captions > 0) printf(", %lld captions", (long long)info->captions);
-  printf(", %s, %d shards, %.1f MB, dataset %s\n",
+  printf(", %s, %d shard%s, %.1f MB, dataset %s\n",
          info->storage == PL_IMAGE_PIXELS ? "pixels" : "encoded", info->shards,
-         (double)info->bytes / 1e6, info->hash);
+         info->shards == 1 ? "" : "s", (double)info->bytes / 1e6, info->hash);
   pl_dataset_close(&dataset);
   return PL_OK;
 }
