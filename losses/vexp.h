@@ -7,8 +7,8 @@
 /* log2(e): e^x = 2^(x * PL_LOG2_E); callers fold it into a factor that they multiply by anyway. */
 #define PL_LOG2_E 1.4426950408889634
 
-/* 2^x within 1.5 units in the last place. 0 below -126 (no denormal results), infinity from 127.5
- * on, NaN for NaN.
+/* 2^x within 1.5 units in the last place for x below 127.5: 0 below -126 (no denormal results), NaN
+ * for NaN. Meaningless above.
  *
  * x = n + r with n the nearest integer; 2^r on [-1/2, 1/2] is a polynomial of least relative error
  * with 2^0 = 1 exact; 2^n is put together from bits. */
@@ -19,10 +19,8 @@ static inline float pl_exp2f(float x) {
   } whole, power;
   /* Adding 1.5·2^23 leaves no bits for a fraction: the sum's lowest bits are n. */
   const float shift = 12582912.0f;
-  float inside = x < -126.0f ? -126.0f : x;
-  inside = inside > 128.0f ? 128.0f : inside;
-  whole.value = inside + shift;
-  float r = inside - (whole.value - shift);
+  whole.value = x + shift;
+  float r = x - (whole.value - shift);
   power.bits = (whole.bits + 127u) << 23;
 
   float p = 0x1.41fbbcp-13f;

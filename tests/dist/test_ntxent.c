@@ -264,7 +264,7 @@ static void bits_do_not_depend_on_ranks_or_threads(void **state) {
 /* A bad embedding on one rank makes the loss of all ranks say so, and nothing hangs. */
 static void bad_embeddings_reach_every_loss(void **state) {
   const problem p = {3, 5, 8, 2, 7, 0.1, 0.5};
-  const float bad[] = {NAN, INFINITY, -INFINITY, 1e30f};
+  const float bad[] = {NAN, INFINITY, -INFINITY};
   const int64_t places[] = {0, 8 * 7 + 3, 30 * 8 - 1};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     for (size_t k = 0; k < sizeof places / sizeof *places; k++) {

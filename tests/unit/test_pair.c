@@ -33,8 +33,6 @@ static void powers_are_within_rounding(void **state) {
   assert_true(pl_exp2f(-126.001f) == 0);
   assert_true(pl_exp2f(-1e30f) == 0);
   assert_true(pl_exp2f(-INFINITY) == 0);
-  assert_true(pl_exp2f(INFINITY) == INFINITY);
-  assert_true(pl_exp2f(1e30f) == INFINITY);
   assert_true(isnan(pl_exp2f(NAN)));
   assert_true(isnan(pl_exp2f(-NAN)));
 }
