@@ -37,9 +37,10 @@ static pl_status reserve_memory(pl_exec *exec) {
   exec->sum_stack = reserve(exec, net->wide ? depth * net->widest_sums : 0, sizeof(double));
   exec->statistics = reserve(exec, net->statistics, sizeof(double));
   exec->statistic_stack = reserve(exec, net->wide ? 0 : depth * net->statistics, sizeof(double));
+  exec->time = reserve(exec, (size_t)net->steps, sizeof *exec->time);
   return exec->arena[PL_ARENA_HELD] && exec->arena[PL_ARENA_SCRATCH] && exec->kernel_scratch &&
                  exec->leaf_sums && exec->totals && exec->sum_stack && exec->statistics &&
-                 exec->statistic_stack
+                 exec->statistic_stack && exec->time
              ? PL_OK
              : PL_E_INTERNAL;
 }
@@ -52,6 +53,13 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
   exec->net = net;
   exec->options = *options;
   PL_TRY_OR(done, status, reserve_memory(exec));
+  for (int i = 0; i < net->steps; i++) {
+    const pl_step *step = &net->step[i];
+    exec->time[i] =
+        (pl_exec_time){.op = &step->op,
+                       .forward_flops = step->needs.forward_flops,
+                       .backward_flops = step->backward ? step->needs.backward_flops : 0};
+  }
   *out = exec;
   exec = NULL;
 done:
@@ -68,8 +76,14 @@ void pl_exec_destroy(pl_exec **exec) {
   pl_free((*exec)->totals);
   pl_free((*exec)->statistics);
   pl_free((*exec)->statistic_stack);
+  pl_free((*exec)->time);
   pl_free(*exec);
   *exec = NULL;
+}
+
+const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count) {
+  *count = exec->net->steps;
+  return exec->time;
 }
 
 size_t pl_exec_bytes(const pl_exec *exec) { return exec->bytes; }

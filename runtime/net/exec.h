@@ -32,6 +32,18 @@ typedef pl_status (*pl_exec_fetch)(void *context, int64_t leaf, const float **im
 pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **out);
 void pl_exec_destroy(pl_exec **exec);
 
+/* Milliseconds spent in one operation over all leaves since the executor was created, with what
+ * belongs to it: fetching the input, adding gradients; sums
+ * over ranks left out. */
+typedef struct pl_exec_time {
+  const pl_op *op; /* after fusion; the executor's */
+  double forward_ms, backward_ms;
+  double forward_flops, backward_flops; /* of one leaf */
+} pl_exec_time;
+
+/* One entry per operation in order of execution, valid as long as the executor. */
+const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count);
+
 /* Bytes of activations this executor holds. */
 size_t pl_exec_bytes(const pl_exec *exec);
 

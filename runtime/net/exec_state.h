@@ -18,6 +18,7 @@ struct pl_exec {
   /* Means and unbiased variances of all norms: of the leaf or scope just computed, and the stack of
    * partial sums over leaves. */
   double *statistics, *statistic_stack;
+  pl_exec_time *time; /* (net steps) */
 };
 
 /* One pass over the local leaves, and what its caller handed in. */

@@ -4,6 +4,7 @@
  * is one such stretch. */
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/tree.h"
 #include "runtime/net/exec_state.h"
 
@@ -126,16 +127,20 @@ static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, i
   const pl_backend *backend = net->options.backend;
   for (int i = begin; i < end; i++) {
     const pl_step *step = &net->step[i];
+    double start = pl_now_ms();
     if (is_border(net, i)) {
       pl_kernel_args args = forward_args(pass, leaf, step);
       PL_TRY(backend->forward_apply(step->kernel, &args, exec->totals, scope_count(exec, step)));
     } else {
       PL_TRY(forward_step(pass, leaf, step));
     }
+    exec->time[i].forward_ms += pl_now_ms() - start;
   }
   if (end == net->steps) return pass->out ? store_output(pass, leaf) : PL_OK;
+  double start = pl_now_ms();
   pl_kernel_args args = forward_args(pass, leaf, &net->step[end]);
   PL_TRY(backend->forward_sums(net->step[end].kernel, &args, exec->leaf_sums));
+  exec->time[end].forward_ms += pl_now_ms() - start;
   push_sums(exec, leaf, &net->step[end]);
   return PL_OK;
 }
@@ -226,15 +231,23 @@ static pl_status load_dout(const pl_pass *pass, int64_t leaf) {
 static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, int end) {
   pl_exec *exec = pass->exec;
   const pl_net *net = exec->net;
+  double start = pl_now_ms();
   if (begin == net->steps) {
     PL_TRY(load_dout(pass, leaf));
   } else {
     const pl_step *step = &net->step[begin];
     PL_TRY(backward_apply(pass, leaf, step, exec->totals, scope_count(exec, step)));
+    exec->time[begin].backward_ms += pl_now_ms() - start;
   }
-  for (int i = begin - 1; i > end; i--) PL_TRY(backward_step(pass, leaf, &net->step[i]));
+  for (int i = begin - 1; i > end; i--) {
+    start = pl_now_ms();
+    PL_TRY(backward_step(pass, leaf, &net->step[i]));
+    exec->time[i].backward_ms += pl_now_ms() - start;
+  }
   if (end < 0) return PL_OK;
+  start = pl_now_ms();
   PL_TRY(backward_sums(pass, leaf, &net->step[end]));
+  exec->time[end].backward_ms += pl_now_ms() - start;
   push_sums(exec, leaf, &net->step[end]);
   return PL_OK;
 }
