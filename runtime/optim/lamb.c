@@ -17,26 +17,25 @@
 #include "runtime/optim/rule.h"
 
 /* u of one element; gives the new moments. */
-static inline float direction(float w, float g, float *m, float *v, const pl_optim_rates *rates) {
+static inline float direction_of(float w, float g, float *m, float *v,
+                                 const pl_optim_rates *rates) {
   *m = rates->beta1 * *m + rates->rest1 * g;
   *v = rates->beta2 * *v + rates->rest2 * (g * g);
   return *m * rates->correct1 / (sqrtf(*v * rates->correct2) + rates->epsilon) + rates->decay * w;
 }
 
-static double direction_square(const pl_optim_block *block, const pl_optim_rates *rates) {
+static void direction(const pl_optim_block *block, const pl_optim_rates *rates, float *out) {
   const float *restrict w = block->master;
   const float *restrict g = block->gradient;
   const float *restrict first = block->moment[0];
   const float *restrict second = block->moment[1];
+  float *restrict u = out;
   const pl_optim_rates local = *rates; /* no reload in the loop */
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd
   for (int i = 0; i < PL_BLOCK; i++) {
     float m = first[i], v = second[i];
-    double u = direction(w[i], g[i], &m, &v, &local);
-    sum += u * u;
+    u[i] = direction_of(w[i], g[i], &m, &v, &local);
   }
-  return sum;
 }
 
 static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
@@ -48,7 +47,7 @@ static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
 #pragma omp simd
   for (int i = 0; i < PL_BLOCK; i++) {
     float m = first[i], v = second[i];
-    float u = direction(w[i], g[i], &m, &v, &local);
+    float u = direction_of(w[i], g[i], &m, &v, &local);
     first[i] = m;
     second[i] = v;
     w[i] -= local.lr * u;
@@ -58,6 +57,6 @@ static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
 const pl_optim_rule pl_optim_lamb = {
     .moments = 2,
     .moment_name = {"first", "second"},
-    .direction_square = direction_square,
+    .direction = direction,
     .update = update,
 };

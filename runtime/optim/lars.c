@@ -10,17 +10,13 @@
  */
 #include "runtime/optim/rule.h"
 
-static double direction_square(const pl_optim_block *block, const pl_optim_rates *rates) {
+static void direction(const pl_optim_block *block, const pl_optim_rates *rates, float *out) {
   const float *restrict w = block->master;
   const float *restrict g = block->gradient;
+  float *restrict d = out;
   float decay = rates->decay;
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int i = 0; i < PL_BLOCK; i++) {
-    double d = g[i] + decay * w[i];
-    sum += d * d;
-  }
-  return sum;
+#pragma omp simd
+  for (int i = 0; i < PL_BLOCK; i++) d[i] = g[i] + decay * w[i];
 }
 
 static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
@@ -41,6 +37,6 @@ static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
 const pl_optim_rule pl_optim_lars = {
     .moments = 1,
     .moment_name = {"momentum"},
-    .direction_square = direction_square,
+    .direction = direction,
     .update = update,
 };

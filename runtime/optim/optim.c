@@ -70,7 +70,7 @@ pl_status pl_optim_create(const pl_space *space, const pl_slice *slice, const pl
   optim->ranks = ranks;
   optim->options = *options;
   optim->rule = rule_of(options->kind);
-  optim->width = optim->rule->direction_square ? SUMS : 1;
+  optim->width = optim->rule->direction ? SUMS : 1;
   optim->sums = pl_alloc((size_t)pl_space_blocks(space) * (size_t)optim->width, sizeof(double));
   optim->lr = pl_alloc((size_t)pl_space_params(space), sizeof(float));
   if (!optim->sums || !optim->lr) goto failed;
@@ -133,12 +133,20 @@ static pl_optim_block block_of(const pl_optim *optim, float *master, const float
   return block;
 }
 
-/* The lanes of the sum are fixed by the length, so a block has one sum, wherever it lies. */
+/* A block has one sum, wherever it lies: the order of additions is written out in lanes. (A simd
+ * reduction would leave it to the compiler, which may choose another one in each copy it makes of
+ * the loop.) The squares of floats are exact in double. */
 static double sum_of_squares(const float *values) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int i = 0; i < PL_BLOCK; i++) sum += (double)values[i] * values[i];
-  return sum;
+  enum { LANES = 16 };
+  double lane[LANES] = {0};
+  for (int i = 0; i < PL_BLOCK; i += LANES) {
+#pragma omp simd
+    for (int k = 0; k < LANES; k++) lane[k] += (double)values[i + k] * values[i + k];
+  }
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+  }
+  return lane[0];
 }
 
 /* Fills `sums` with the block sums of this slice and zeros elsewhere. Adding zeros is exact, so the
@@ -153,10 +161,11 @@ static void measure(pl_optim *optim, const pl_optim_rates rates[2], float *maste
     pl_optim_block block = block_of(optim, master, gradient, index);
     double *sums = optim->sums + (size_t)number * width;
     sums[SUM_GRADIENT] = sum_of_squares(block.gradient);
-    if (optim->rule->direction_square &&
-        is_weight(optim, pl_space_block_param(optim->space, number))) {
+    if (optim->rule->direction && is_weight(optim, pl_space_block_param(optim->space, number))) {
       sums[SUM_MASTER] = sum_of_squares(block.master);
-      sums[SUM_DIRECTION] = optim->rule->direction_square(&block, &rates[true]);
+      float direction[PL_BLOCK];
+      optim->rule->direction(&block, &rates[true], direction);
+      sums[SUM_DIRECTION] = sum_of_squares(direction);
     }
   }
 }
@@ -176,7 +185,7 @@ static double layer_ratio(const pl_optim *optim, const pl_param *param) {
 
 static void choose_rates(pl_optim *optim, double lr) {
   for (int p = 0; p < pl_space_params(optim->space); p++) {
-    bool layerwise = optim->rule->direction_square && is_weight(optim, p);
+    bool layerwise = optim->rule->direction && is_weight(optim, p);
     double ratio = layerwise ? layer_ratio(optim, pl_space_param(optim->space, p)) : 1;
     optim->lr[p] = (float)(lr * ratio);
   }

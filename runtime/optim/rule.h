@@ -31,9 +31,9 @@ typedef struct pl_optim_rates {
 typedef struct pl_optim_rule {
   int moments;
   const char *moment_name[PL_OPTIM_MOMENTS];
-  /* Sum of squares over the block of the direction whose norm the layer-wise ratio divides by.
-   * Reads only. NULL: the rule has no layer-wise rates. */
-  double (*direction_square)(const pl_optim_block *block, const pl_optim_rates *rates);
+  /* The direction whose norm the layer-wise ratio divides by, PL_BLOCK elements. NULL: the rule has
+   * no layer-wise rates. */
+  void (*direction)(const pl_optim_block *block, const pl_optim_rates *rates, float *direction);
   void (*update)(const pl_optim_block *block, const pl_optim_rates *rates);
 } pl_optim_rule;
 
