@@ -16,7 +16,7 @@ static pl_status check_options(const pl_net *net, const pl_exec_options *options
   return PL_OK;
 }
 
-/* `count` zeroed elements that count as the executor's. */
+/* `count` zeroed elements, counted in pl_exec_bytes. */
 static void *reserve(pl_exec *exec, size_t count, size_t size) {
   exec->bytes += count * size;
   return pl_alloc(count, size);
@@ -37,7 +37,7 @@ static pl_status reserve_memory(pl_exec *exec) {
   exec->sum_stack = reserve(exec, net->wide ? depth * net->widest_sums : 0, sizeof(double));
   exec->statistics = reserve(exec, net->statistics, sizeof(double));
   exec->statistic_stack = reserve(exec, net->wide ? 0 : depth * net->statistics, sizeof(double));
-  exec->time = reserve(exec, (size_t)net->steps, sizeof *exec->time);
+  exec->time = pl_alloc((size_t)net->steps, sizeof *exec->time);
   return exec->arena[PL_ARENA_HELD] && exec->arena[PL_ARENA_SCRATCH] && exec->kernel_scratch &&
                  exec->leaf_sums && exec->totals && exec->sum_stack && exec->statistics &&
                  exec->statistic_stack && exec->time
@@ -90,7 +90,8 @@ size_t pl_exec_bytes(const pl_exec *exec) { return exec->bytes; }
 
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers) {
-  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .out = out};
+  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context};
+  pass.out = out;
   PL_TRY(pl_pass_forward(&pass));
   exec->ran_forward = true;
   return pl_running_update(exec, buffers);
