@@ -43,7 +43,7 @@ typedef struct pl_loader_leaf {
   const int64_t *epoch;  /* (leaf_samples) */
 } pl_loader_leaf;
 
-/* Starts the threads. Memory: at most two steps' leaves and about 512 MB (but room for two leaves
+/* Starts the threads. Memory: at most two steps' leaves and about 512 MB (but room for three leaves
  * in any case). PL_E_USAGE names the option that is out of range. Not collective. */
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
 /* Stops and joins the threads; NULL is allowed. */
