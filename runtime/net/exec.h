@@ -33,8 +33,7 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
 void pl_exec_destroy(pl_exec **exec);
 
 /* Milliseconds spent in one operation over all leaves since the executor was created, with what
- * belongs to it: fetching the input, adding gradients; sums
- * over ranks left out. */
+ * belongs to it (fetching the input, adding gradients), without sums over ranks. */
 typedef struct pl_exec_time {
   const pl_op *op; /* after fusion; the executor's */
   double forward_ms, backward_ms;

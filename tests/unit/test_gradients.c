@@ -156,10 +156,10 @@ static bool is_gradient(net_rig *rig, float *element, double gradient, double to
   return false;
 }
 
-/* Compares up to 17 elements of each parameter, spread evenly, with a tolerance of 2e-3 of the
- * gradient's size, and 1e-4 absolute for gradients that vanish (a bias before a norm). One in five
- * may lie too close to a kink to be compared. */
-static void check_gradients(const char *name, net_rig *rig) {
+/* Compares up to 17 elements of each parameter, spread evenly, within `relative` of the
+ * gradient's size, or 1e-4 where gradients vanish (a bias before a norm). One in five may lie too
+ * close to a kink to be compared. */
+static void check_gradients(const char *name, net_rig *rig, double relative) {
   int compared = 0;
   int close = 0;
   CHECK_OK(rig_step(rig));
@@ -168,7 +168,7 @@ static void check_gradients(const char *name, net_rig *rig) {
     const pl_param *param = pl_space_param(rig->space, p);
     const float *gradient = totals + param->first_block * PL_BLOCK;
     float *values = (float *)(void *)(rig->image + param->image_offset);
-    double tolerance = 1e-4 + 2e-3 * gradient_size(gradient, param->count);
+    double tolerance = 1e-4 + relative * gradient_size(gradient, param->count);
     for (int64_t i = 0; i < param->count; i += param->count / 17 + 1, compared++) {
       bool beyond = false;
       double off;
@@ -191,7 +191,7 @@ typedef struct net_case {
   net_builder build;
 } net_case;
 
-static void check_case(net_case c, pl_norm_scope scope, int rows, int64_t leaves) {
+static void check_case(net_case c, pl_norm_scope scope, int rows, int64_t leaves, double relative) {
   pl_backend watched = *pl_reference_backend();
   watched.forward = watched_forward;
   watched.forward_apply = watched_apply;
@@ -202,7 +202,7 @@ static void check_case(net_case c, pl_norm_scope scope, int rows, int64_t leaves
                                   .leaves = leaves,
                                   .scope = scope,
                                   .backend = &watched});
-  check_gradients(c.name, &rig);
+  check_gradients(c.name, &rig, relative);
   rig_destroy(&rig);
 }
 
@@ -227,7 +227,7 @@ static void operations_match_finite_differences(void **state) {
       {"norm of the input", norm_first},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    check_case(cases[i], PL_NORM_MICRO, 2, 2);
+    check_case(cases[i], PL_NORM_MICRO, 2, 2, 2e-3);
   }
 }
 
@@ -235,15 +235,16 @@ static void norms_of_every_scope_match_finite_differences(void **state) {
   (void)state;
   const net_case cases[] = {{"norm, add, relu", norm_add_relu}, {"norm of the input", norm_first}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    check_case(cases[i], PL_NORM_RANK, 2, 3);
-    check_case(cases[i], PL_NORM_GLOBAL, 1, 3);
+    check_case(cases[i], PL_NORM_RANK, 2, 3, 2e-3);
+    check_case(cases[i], PL_NORM_GLOBAL, 1, 3, 2e-3);
   }
 }
 
 static void networks_match_finite_differences(void **state) {
   (void)state;
-  check_case((net_case){"residual", residual}, PL_NORM_MICRO, 4, 2);
-  check_case((net_case){"residual", residual}, PL_NORM_GLOBAL, 2, 3);
+  /* Each layer's values are rounded to f32, so differences of the loss are coarser than above. */
+  check_case((net_case){"residual", residual}, PL_NORM_MICRO, 4, 2, 1e-2);
+  check_case((net_case){"residual", residual}, PL_NORM_GLOBAL, 2, 3, 1e-2);
 }
 
 int main(void) {

@@ -1,6 +1,4 @@
 /* runtime/tensor: gradients summed in the shape of the batch tree. */
-#include <string.h>
-
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/base/tree.h"
@@ -57,7 +55,7 @@ static void check_totals(const pl_gradsum *sums, const pl_space *space, int64_t 
       float expected;
       for (int64_t leaf = 0; leaf < leaves; leaf++) pieces[leaf] = leaf_gradient(leaf, param, i);
       pl_tree_sum_f32(&expected, pieces, (int)leaves, 1, 1);
-      if (memcmp(&total[i], &expected, sizeof expected) != 0) {
+      if (total[i] != expected) {
         print_error("leaves %d, parameter %d, element %d: %.9g, expected %.9g\n", (int)leaves,
                     param, (int)i, (double)total[i], (double)expected);
         fail();
