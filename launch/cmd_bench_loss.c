@@ -331,12 +331,12 @@ static pl_status bench_loss(pl_comm *comm, const pl_command *command, int argc, 
     status = parse(b, command, argc, argv, &helped);
   }
   status = pl_comm_agree(comm, status);
-  if (status == PL_OK && !helped) {
+  if (b && status == PL_OK && !helped) {
     pl_threads_use(pl_threads_per_rank(pl_comm_local_size(comm), pl_comm_bound_apart(comm)));
     b->threads = pl_threads_count();
     status = run(b);
   }
-  if (status == PL_OK && !helped && pl_comm_rank(comm) == 0) {
+  if (b && status == PL_OK && !helped && pl_comm_rank(comm) == 0) {
     if (b->json)
       print_json(b);
     else

@@ -359,6 +359,7 @@ pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind
 }
 
 pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz) {
-  const team_work work = {.sweep = sweep, .loss = loss_kind, .dz = dz};
+  team_work work = {.sweep = sweep, .loss = loss_kind};
+  work.dz = dz;
   return run_pieces(&work, weigh_row_tile, sweep->row_tiles);
 }

@@ -223,17 +223,14 @@ static pl_status run(knn *k, const pl_knn_rows *bank, int64_t *counts, int64_t *
 
 pl_status pl_knn_classify(pl_comm *comm, const pl_knn_options *options, const pl_knn_rows *bank,
                           const pl_knn_rows *queries, int32_t *predictions, int64_t *right) {
-  knn k = {.comm = comm,
-           .options = options,
-           .queries = queries,
-           .predictions = predictions,
-           .threads = pl_threads_count()};
+  knn k = {.comm = comm, .options = options, .queries = queries, .threads = pl_threads_count()};
+  k.predictions = predictions;
   const double agreed[] = {options->width, options->classes, options->k, options->temperature};
   PL_TRY(pl_comm_agree_same(comm, "the options of knn", agreed, sizeof agreed));
   PL_TRY(pl_comm_agree(comm, check_input(options, bank, queries)));
   int64_t *counts = pl_alloc(2 * (size_t)pl_comm_size(comm), sizeof *counts);
   pl_status status = pl_comm_agree(comm, counts ? PL_OK : PL_E_INTERNAL);
-  if (status == PL_OK) status = run(&k, bank, counts, right);
+  if (counts && status == PL_OK) status = run(&k, bank, counts, right);
   for (int i = 0; i < WIDTHS; i++) pl_tile_product_destroy(&k.product[i]);
   pl_free(counts);
   pl_free(k.packed);

@@ -10,9 +10,7 @@
 
 /* A batch and how it is cut. The views of a sample differ by `noise` times a random direction. */
 typedef struct problem {
-  int leaf_samples;
-  int64_t leaves;
-  int width, tile_rows, tile_cols;
+  int leaf_samples, leaves, width, tile_rows, tile_cols;
   double temperature, noise;
 } problem;
 
@@ -21,7 +19,7 @@ typedef struct solution {
   float *dz; /* (local rows, width) */
 } solution;
 
-static int64_t rows_of(const problem *p) { return p->leaves * p->leaf_samples * 2; }
+static int64_t rows_of(const problem *p) { return (int64_t)p->leaves * p->leaf_samples * 2; }
 
 static pl_pair_options options_of(const problem *p) {
   return (pl_pair_options){.width = p->width,
