@@ -128,7 +128,8 @@ static pl_optim_rates rates_of(const pl_optim_options *options, double lr, int64
 static pl_optim_block block_of(const pl_optim *optim, float *master, const float *gradient,
                                int64_t index) {
   int64_t at = index * PL_BLOCK;
-  pl_optim_block block = {.master = master + at, .gradient = gradient + at};
+  pl_optim_block block = {.gradient = gradient + at};
+  block.master = master + at;
   for (int k = 0; k < optim->rule->moments; k++) block.moment[k] = optim->moment[k] + at;
   return block;
 }

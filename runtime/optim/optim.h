@@ -22,8 +22,8 @@ typedef enum pl_optim_kind {
 
 typedef struct pl_optim_options {
   pl_optim_kind kind;
-  double momentum; /* SGD, LARS */
   bool nesterov;   /* SGD, LARS */
+  double momentum; /* SGD, LARS */
   double weight_decay;
   double beta1, beta2, epsilon; /* AdamW, LAMB */
   double trust;                 /* LARS: the coefficient η */

@@ -216,7 +216,7 @@ pl_status pl_part_read_vector(const pl_part *part, const char *name, const pl_pa
   pl_status status = PL_OK;
   char path[PL_NAME_MAX + 16];
   snprintf(path, sizeof path, "vectors/%s", name);
-  hsize_t dims[2];
+  hsize_t dims[2] = {0};
   hid_t set, stored = H5I_INVALID_HID;
   PL_TRY(open_dataset(part, path, 2, H5T_FLOAT, sizeof(float), dims, &set));
   if (dims[0] != (hsize_t)part->blocks || dims[1] != PL_BLOCK) {
@@ -240,7 +240,7 @@ done:
 
 pl_status pl_part_read_buffers(const pl_part *part, float *buffers, int64_t elements) {
   pl_status status = PL_OK;
-  hsize_t count;
+  hsize_t count = 0;
   hid_t set;
   PL_TRY(open_dataset(part, "buffers", 1, H5T_FLOAT, sizeof(float), &count, &set));
   if (count != (hsize_t)elements) {

@@ -172,9 +172,12 @@ static size_t read_records(const char *name, int moments, record *records, size_
   while (fgets(line, sizeof line, file)) {
     assert_true(count < most);
     record *r = &records[count++];
-    int fields = sscanf(line, "%d %d %ld %lf %lf %lf", &r->step, &r->which, &r->index,
-                        &r->number[0], &r->number[1], &r->number[2]);
-    assert_int_equal(fields, 4 + moments);
+    char *at = line;
+    r->step = (int)strtol(at, &at, 10);
+    r->which = (int)strtol(at, &at, 10);
+    r->index = strtol(at, &at, 10);
+    for (int column = 0; column <= moments; column++) r->number[column] = strtod(at, &at);
+    assert_string_equal(at, "\n"); /* all of the line was read */
   }
   fclose(file);
   return count;
