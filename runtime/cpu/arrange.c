@@ -2,57 +2,71 @@
 
 #include <string.h>
 
-/* Outputs of a line that one tile holds, and how wide strips are made (in outputs). Wider ones
- * gained nothing in measurements; narrower ones leave a larger part of the last tile idle. */
-enum { TILE = 16, STRIP_WIDTH = 160 };
+/* In outputs of a line: what forward and backward data compute at once, what the gradient of
+ * weights sums at once, and how wide strips get. Wider strips gained nothing in measurements. */
+enum { TILE = 16, SUMMED = 32, WIDEST = 256 };
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+static int round_up(int a, int unit) { return ceil_div(a, unit) * unit; }
+
+/* How many positions of a line oneDNN sums at once (see the header). */
+static int summed_at_once(int width) {
+  int even = round_up(width, 2), count = SUMMED;
+  while (even % count != 0) count -= 2;
+  return count;
+}
+
+/* Images per strip with the fewest columns in all; of equals the most. */
+static int choose_per_strip(int rows, int pitch) {
+  int best = 1;
+  int64_t fewest = INT64_MAX;
+  for (int images = 1; images <= rows && images * pitch <= WIDEST; images++) {
+    int64_t columns = (int64_t)ceil_div(rows, images) * round_up(images * pitch, SUMMED);
+    if (columns > fewest) continue;
+    best = images;
+    fewest = columns;
+  }
+  return best;
+}
 
 bool pl_strips_plan(int rows, pl_shape in, pl_shape out, pl_window window, size_t element,
                     pl_strips *in_strips, pl_strips *out_strips) {
-  if (out.width > TILE || window.kernel != 2 * window.pad + 1 || window.pad == 0) return false;
+  if (window.kernel != 2 * window.pad + 1 || window.pad == 0) return false;
+  if (out.width > TILE && summed_at_once(out.width) >= TILE) return false;
   int pitch = ceil_div(in.width + window.pad, window.stride);
-  int most = STRIP_WIDTH / pitch < rows ? STRIP_WIDTH / pitch : rows;
-  int best = 1;
-  int64_t best_tiles = INT64_MAX;
-  for (int images = 2; images <= most; images++) {
-    int64_t tiles = (int64_t)ceil_div(rows, images) * ceil_div(images * pitch, TILE);
-    if (tiles <= best_tiles) {
-      best = images;
-      best_tiles = tiles;
-    }
-  }
-  if (best == 1) return false;
+  int images = choose_per_strip(rows, pitch);
   *out_strips = (pl_strips){.rows = rows,
-                            .strips = ceil_div(rows, best),
-                            .per_strip = best,
+                            .strips = ceil_div(rows, images),
+                            .per_strip = images,
                             .pitch = pitch,
+                            .width = round_up(images * pitch, SUMMED),
                             .image = out,
                             .element = element};
   *in_strips = *out_strips;
   in_strips->image = in;
-  in_strips->pitch = pitch * window.stride;
+  in_strips->pitch *= window.stride;
+  in_strips->width *= window.stride;
   return true;
 }
 
 pl_shape pl_strips_shape(const pl_strips *strips) {
-  return (pl_shape){strips->image.height, strips->per_strip * strips->pitch,
-                    strips->image.channels};
+  return (pl_shape){strips->image.height, strips->width, strips->image.channels};
 }
 
 size_t pl_strips_bytes(const pl_strips *strips) {
   return (size_t)strips->strips * pl_shape_elements(pl_strips_shape(strips)) * strips->element;
 }
 
-/* Bytes of a line of one image, of a whole image, and of an image's share of a strip's line. */
+/* Bytes of a line of one image, of a whole image, and of an image's share of a strip's line, of the
+ * whole of that line. */
 typedef struct strip_sizes {
-  size_t line, image, pitch;
+  size_t line, image, pitch, strip_line;
 } strip_sizes;
 
 static strip_sizes sizes_of(const pl_strips *s) {
   size_t position = (size_t)s->image.channels * s->element;
   return (strip_sizes){position * s->image.width, position * s->image.width * s->image.height,
-                       position * s->pitch};
+                       position * s->pitch, position * s->width};
 }
 
 void pl_strips_pack(const pl_strips *s, const void *images, void *to) {
@@ -61,13 +75,14 @@ void pl_strips_pack(const pl_strips *s, const void *images, void *to) {
 #pragma omp parallel for schedule(static)
   for (int line = 0; line < lines; line++) {
     int strip = line / s->image.height, h = line % s->image.height;
-    char *t = (char *)to + (size_t)line * s->per_strip * bytes.pitch;
+    char *t = (char *)to + line * bytes.strip_line, *end = t + bytes.strip_line;
     for (int i = 0; i < s->per_strip; i++, t += bytes.pitch) {
       int64_t image = (int64_t)strip * s->per_strip + i;
       size_t used = image < s->rows ? bytes.line : 0;
       if (used) memcpy(t, (const char *)images + image * bytes.image + h * bytes.line, used);
       memset(t + used, 0, bytes.pitch - used);
     }
+    memset(t, 0, (size_t)(end - t));
   }
 }
 
@@ -79,7 +94,7 @@ void pl_strips_unpack(const pl_strips *s, const void *from, void *images) {
     for (int h = 0; h < s->image.height; h++) {
       size_t line = (size_t)strip * s->image.height + h;
       memcpy((char *)images + image * bytes.image + h * bytes.line,
-             (const char *)from + (line * s->per_strip + place) * bytes.pitch, bytes.line);
+             (const char *)from + line * bytes.strip_line + place * bytes.pitch, bytes.line);
     }
   }
 }
