@@ -36,11 +36,18 @@ static void read_bytes(png_structp png, png_bytep into, size_t size) {
   reader->left -= size;
 }
 
+/* With a gamma in the file libpng would blend in linear light; without these chunks it blends in
+ * stored values, and nothing of them is parsed. */
+static void skip_colour_chunks(png_structp png) {
+  static const png_byte names[] = "gAMA\0cHRM\0sRGB\0iCCP";
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, sizeof names / 5);
+}
+
 /* Whatever is stored comes out as 8-bit RGB, with transparency blended over white in stored
  * (not linear) values, as browsers and image viewers do. */
 static void ask_for_rgb(png_structp png, png_infop info) {
-  png_uint_16 full = png_get_bit_depth(png, info) == 16 ? 65535 : 255;
-  png_color_16 white = {.red = full, .green = full, .blue = full, .gray = full};
+  /* of 8 bits, since libpng blends what is left of 16-bit values */
+  static const png_color_16 white = {.red = 255, .green = 255, .blue = 255, .gray = 255};
   bool transparent = (png_get_color_type(png, info) & PNG_COLOR_MASK_ALPHA) != 0 ||
                      png_get_valid(png, info, PNG_INFO_tRNS) != 0;
   png_set_expand(png);
@@ -53,6 +60,7 @@ static void ask_for_rgb(png_structp png, png_infop info) {
 static void decode_rows(png_reader *reader, size_t size, pl_image *image) {
   png_structp png = reader->png;
   png_set_read_fn(png, reader, read_bytes);
+  skip_colour_chunks(png);
   png_read_info(png, reader->info);
   reader->refused =
       pl_decode_reserve(image, png_get_image_width(png, reader->info),
