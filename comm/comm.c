@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "comm/launcher.h"
 #include "comm/mpi/mpi.h"
 #include "comm/self/self.h"
+#include "runtime/base/log.h"
 #include "runtime/base/memory.h"
 
 static pl_status sum_for_ranks(void *context, double *values, size_t n) {
@@ -49,6 +51,16 @@ pl_status pl_comm_create_self(pl_comm **out) {
   return status;
 }
 
+/* Where MPI then ends the process by itself, in its own words, ours have been said before. */
+static void warn_of_silence(const pl_launcher *launcher) {
+  const char *task = getenv("SLURM_PROCID");
+  if (!launcher->silent || (task && strcmp(task, "0") != 0)) return;
+  PL_WARN(
+      "srun started %d tasks without PMI or PMIx; if they fail to find each other, use srun "
+      "--mpi=pmix (srun --mpi=list tells what there is) or mpirun",
+      launcher->tasks);
+}
+
 static pl_status check_launcher(const pl_launcher *launcher, int size) {
   if (launcher->tasks <= 1 || size > 1) return PL_OK;
   return PL_FAIL(PL_E_USAGE,
@@ -65,6 +77,7 @@ pl_status pl_comm_create(int *argc, char ***argv, pl_comm **out) {
   if (!comm) return PL_E_INTERNAL;
   pl_status status = PL_OK;
   if (launcher.found) {
+    warn_of_silence(&launcher);
     PL_TRY_OR(done, status, pl_mpi_start(argc, argv, &comm->backend, &comm->state, &comm->place));
   }
   PL_TRY_OR(done, status, check_launcher(&launcher, comm->place.size));

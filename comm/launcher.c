@@ -1,6 +1,8 @@
 #include "comm/launcher.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* The value of a variable that holds a count; 0 where it is missing or holds something else. */
 static int count_in(const char *variable) {
@@ -23,6 +25,13 @@ static int slurm_step_tasks(const char **source) {
   return tasks;
 }
 
+static bool any_starts_with(const char *prefix) {
+  for (char **entry = environ; *entry; entry++) {
+    if (strncmp(*entry, prefix, strlen(prefix)) == 0) return true;
+  }
+  return false;
+}
+
 pl_launcher pl_launcher_look(void) {
   /* An mpirun inside a Slurm step inherits the step's variables: its own come first. */
   static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
@@ -34,5 +43,6 @@ pl_launcher pl_launcher_look(void) {
   launcher.tasks = slurm_step_tasks(&launcher.source);
   /* A step of one task without PMIx is a process alone. */
   launcher.found = launcher.tasks > 1 || getenv("PMIX_NAMESPACE") != NULL;
+  launcher.silent = launcher.tasks > 1 && !any_starts_with("PMI_") && !any_starts_with("PMIX_");
   return launcher;
 }

@@ -19,6 +19,12 @@ static unsigned char content(int from, int to, int number, size_t position) {
   return (unsigned char)((size_t)(from * 31 + to * 7 + number * 101) + position % PRIME);
 }
 
+static void gather_hosts(pl_comm *comm, char hosts[MOST_RANKS][256]) {
+  char host[256] = "";
+  assert_int_equal(gethostname(host, sizeof host - 1), 0);
+  CHECK_OK(pl_comm_allgather_equal(comm, host, hosts, sizeof host));
+}
+
 static void ranks_know_their_place(void **state) {
   pl_comm *comm = *state;
   int size = pl_comm_size(comm);
@@ -27,15 +33,22 @@ static void ranks_know_their_place(void **state) {
   assert_true(size <= MOST_RANKS);
   CHECK_OK(pl_comm_allgather_equal(comm, &rank, ranks, sizeof rank));
   for (int k = 0; k < size; k++) assert_int_equal(ranks[k], k);
-  /* These tests run on one machine. */
-  assert_int_equal(pl_comm_local_size(comm), size);
-  assert_int_equal(pl_comm_local_rank(comm), rank);
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
-  assert_string_equal(pl_comm_host(comm), host);
-  assert_string_equal(pl_comm_backend(comm), getenv("OMPI_COMM_WORLD_SIZE") ? "mpi" : "self");
+  char hosts[MOST_RANKS][256];
+  gather_hosts(comm, hosts);
+  assert_string_equal(pl_comm_host(comm), hosts[rank]);
+  int local_rank = 0;
+  int local_size = 0;
+  for (int k = 0; k < size; k++) {
+    int here = strcmp(hosts[k], hosts[rank]) == 0;
+    local_size += here;
+    local_rank += here && k < rank;
+  }
+  assert_int_equal(pl_comm_local_size(comm), local_size);
+  assert_int_equal(pl_comm_local_rank(comm), local_rank);
+  assert_string_equal(pl_comm_backend(comm),
+                      size > 1 || getenv("OMPI_COMM_WORLD_SIZE") ? "mpi" : "self");
   /* The launch script binds no rank, so several share all processors. */
-  assert_int_equal(pl_comm_bound_apart(comm), size == 1);
+  assert_int_equal(pl_comm_bound_apart(comm), local_size == 1);
 }
 
 /* Gathers parts of these sizes, in place or not, and checks every byte on every rank. */
@@ -306,6 +319,8 @@ static void maxima_are_found_and_nan_is_not_lost(void **state) {
 static void failures_are_agreed(void **state) {
   pl_comm *comm = *state;
   static const pl_status codes[] = {PL_E_DATA, PL_E_IO, PL_E_USAGE, PL_E_INTERNAL};
+  char hosts[MOST_RANKS][256];
+  gather_hosts(comm, hosts);
   int rank = pl_comm_rank(comm);
   int size = pl_comm_size(comm);
   CHECK_OK(pl_comm_agree(comm, PL_OK));
@@ -318,8 +333,8 @@ static void failures_are_agreed(void **state) {
     if (size == 1) {
       snprintf(expected, sizeof expected, "shard 0 is short");
     } else {
-      snprintf(expected, sizeof expected, "rank %d on %s: shard %d is short", lowest,
-               pl_comm_host(comm), lowest);
+      snprintf(expected, sizeof expected, "rank %d on %s: shard %d is short", lowest, hosts[lowest],
+               lowest);
     }
     status = pl_comm_agree(comm, status);
     assert_int_equal(status, codes[lowest % 4]);
@@ -336,11 +351,13 @@ static void the_differing_rank_is_named(void **state) {
   pl_comm *comm = *state;
   int rank = pl_comm_rank(comm);
   char text[] = "width: 64";
+  char hosts[MOST_RANKS][256];
+  gather_hosts(comm, hosts);
   CHECK_OK(pl_comm_agree_same(comm, "the configuration", text, sizeof text));
   CHECK_OK(pl_comm_agree_same(comm, "the configuration", text, 0));
   for (int other = 1; other < pl_comm_size(comm); other++) {
-    char words[64];
-    snprintf(words, sizeof words, "and rank %d on %s", other, pl_comm_host(comm));
+    char words[300];
+    snprintf(words, sizeof words, "and rank %d on %s", other, hosts[other]);
     text[0] = rank >= other ? 'W' : 'w';
     CHECK_FAILS(PL_E_USAGE, words,
                 pl_comm_agree_same(comm, "the configuration", text, sizeof text));
