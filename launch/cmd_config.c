@@ -64,13 +64,14 @@ static pl_status run_check(pl_comm *comm, const pl_command *command, int argc, c
   return pl_comm_agree(comm, status);
 }
 
-const pl_command pl_cmd_config_keys = {.name = "config keys",
-                                       .operands = "",
-                                       .summary = "Lists the keys of the configuration.",
-                                       .run = run_keys};
+const pl_command pl_cmd_config_keys = {
+    .name = "config keys",
+    .operands = "",
+    .summary = "list the keys of the configuration: type, default, range, meaning",
+    .run = run_keys};
 
 const pl_command pl_cmd_config_check = {
     .name = "config check",
     .operands = "CONFIG [key=value ...]",
-    .summary = "Reads a configuration, applies the overrides and checks it.",
+    .summary = "check a configuration, with overrides, without running it",
     .run = run_check};

@@ -47,7 +47,6 @@ static pl_status fetch(void *context, int64_t leaf, const float **images) {
 /* The last leaf is filled up with the first samples of the dataset, which are then left out. */
 static pl_status start(const pl_config *config, const pl_dataset *dataset, int64_t first,
                        int64_t leaves, int64_t total_leaves, pl_loader **out) {
-  int threads = pl_threads_count();
   pl_loader_options options = {
       .dataset = dataset,
       .augment = pl_augment_settings(config),
@@ -62,9 +61,7 @@ static pl_status start(const pl_config *config, const pl_dataset *dataset, int64
       .leaves = leaves,
       .passes = 1,
       .steps = 1,
-      .workers = config->data.workers > 0 ? (int)config->data.workers
-                 : threads > 2            ? threads / 2
-                                          : 1,
+      .workers = pl_loader_workers_setting(config, pl_threads_count()),
       .skip_limit = 0, /* an evaluation that leaves samples out is no evaluation */
   };
   return pl_loader_create(&options, out);

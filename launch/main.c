@@ -80,6 +80,11 @@ int main(int argc, char **argv) {
   if (answered_at_once(argc, argv)) return 0;
   pl_comm *comm = NULL;
   pl_status status = pl_comm_create(&argc, &argv, &comm);
+  /* Results are told once, by rank 0. */
+  if (status == PL_OK && pl_comm_rank(comm) != 0 && !freopen("/dev/null", "w", stdout)) {
+    status = PL_FAIL(PL_E_IO, "cannot open /dev/null");
+    pl_comm_abort(comm, (int)status);
+  }
   if (status == PL_OK) status = dispatch(comm, argc - 1, argv + 1);
   /* Commands hand up agreed errors: all ranks hold the same, one tells it. */
   if (status != PL_OK && (!comm || pl_comm_rank(comm) == 0)) {

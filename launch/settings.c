@@ -17,6 +17,11 @@ int64_t pl_duration_steps(pl_duration duration, const pl_lengths *lengths) {
   return (int64_t)llround(steps);
 }
 
+int pl_loader_workers_setting(const pl_config *config, int compute_threads) {
+  if (config->data.workers > 0) return (int)config->data.workers;
+  return compute_threads > 4 ? compute_threads / 4 : 1;
+}
+
 pl_augment_options pl_augment_settings(const pl_config *config) {
   pl_augment_options o = {
       .size = (int)config->model.image_size,

@@ -20,6 +20,10 @@ pl_lengths pl_lengths_of(const pl_config *config, int64_t samples);
 /* A duration in steps, rounded to the nearest. */
 int64_t pl_duration_steps(pl_duration duration, const pl_lengths *lengths);
 
+/* Loader threads: those asked for, or one for every four compute threads. One keeps tens of them
+ * fed with small images (`plenum bench data`); large photos take more. */
+int pl_loader_workers_setting(const pl_config *config, int compute_threads);
+
 pl_augment_options pl_augment_settings(const pl_config *config);
 pl_optim_options pl_optim_settings(const pl_config *config);
 pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *lengths);

@@ -93,13 +93,6 @@ static pl_status build_state(trainer *t) {
   return t->gradient ? PL_OK : PL_E_INTERNAL;
 }
 
-/* Half of the compute threads keep the other half fed with room to spare; see `bench data`. */
-static int loader_workers(const trainer *t) {
-  if (t->config->data.workers > 0) return (int)t->config->data.workers;
-  int threads = pl_threads_count();
-  return threads > 2 ? threads / 2 : 1;
-}
-
 static pl_status start_loader(trainer *t) {
   const pl_config *c = t->config;
   pl_loader_options options = {
@@ -118,7 +111,7 @@ static pl_status start_loader(trainer *t) {
       .passes = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE ? 2 : 1,
       .first_step = t->state.step,
       .steps = t->lengths.steps - t->state.step,
-      .workers = loader_workers(t),
+      .workers = pl_loader_workers_setting(c, pl_threads_count()),
       .skip_limit = c->data.skip_limit,
   };
   return pl_loader_create(&options, &t->loader);
@@ -176,8 +169,7 @@ static pl_status update(trainer *t, pl_step_line *line, pl_rank_report *report) 
   PL_TRY(pl_optim_step(t->optim, line->lr, line->step, t->state.master, t->gradient,
                        &line->gradient_norm));
   double moved = pl_now_ms();
-  PL_TRY(
-      pl_image_gather(t->comm, t->state.space, t->state.slice, t->state.master, t->state.image));
+  PL_TRY(pl_image_gather(t->comm, t->state.space, t->state.slice, t->state.master, t->state.image));
   PL_TRY(pl_method_load(t->method, t->state.image, t->state.buffers));
   report->ms[PL_SPLIT_OPTIMIZER] = moved - reduced;
   report->ms[PL_SPLIT_REDUCE] = pl_now_ms() - moved + reduced - start;

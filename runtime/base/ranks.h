@@ -18,6 +18,8 @@ typedef struct pl_ranks {
   pl_status (*sum)(void *context, double *values, size_t n);
 } pl_ranks;
 
+/* The type is that of pl_ranks.sum. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static inline pl_status pl_ranks_sum_alone(void *context, double *values, size_t n) {
   (void)context;
   (void)values;
