@@ -338,6 +338,28 @@ static void recomputing_wide_norms_is_refused(void **state) {
   rig_destroy(&rig);
 }
 
+static void times_cover_every_operation(void **state) {
+  (void)state;
+  rig_options options = network_options(3, PL_NORM_GLOBAL, PL_F32);
+  net_rig rig;
+  rig_create(&rig, &options);
+  int count = 0;
+  const pl_exec_time *times = pl_exec_times(rig.exec, &count);
+  CHECK_OK(rig_step(&rig));
+  double forward = 0;
+  double backward = 0;
+  for (int i = 0; i < count; i++) {
+    assert_true(times[i].forward_ms > 0);
+    assert_true(times[i].backward_ms > 0 || times[i].op->kind == PL_OP_INPUT);
+    forward += times[i].forward_flops;
+    backward += times[i].backward_flops;
+  }
+  pl_net_costs costs = pl_net_get_costs(rig.net);
+  assert_true(forward > 0 && forward == costs.forward_flops);
+  assert_true(backward > 0 && backward == costs.backward_flops);
+  rig_destroy(&rig);
+}
+
 static pl_status broken_fetch(void *context, int64_t leaf, const float **images) {
   (void)context;
   (void)images;
@@ -364,6 +386,7 @@ int main(void) {
       cmocka_unit_test(inference_uses_running_statistics),
       cmocka_unit_test(recomputing_changes_no_bit),
       cmocka_unit_test(recomputing_wide_norms_is_refused),
+      cmocka_unit_test(times_cover_every_operation),
       cmocka_unit_test(errors_of_the_source_come_through),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
