@@ -273,6 +273,22 @@ static void parts_are_reproducible(void **state) {
   }
 }
 
+static void a_step_written_again_replaces_the_first(void **state) {
+  const fixture *f = *state;
+  pl_checkpoint *checkpoint;
+  char aside[PL_PATH_MAX];
+  CHECK_OK(write_all(f, 3, 1));
+  CHECK_OK(write_all(f, 2, 1));
+  CHECK_OK(open_step(f, 1, &checkpoint));
+  check_contents(checkpoint, f->space, 1);
+  pl_checkpoint_close(&checkpoint);
+  assert_false(pl_path_exists(path_of(f, 1, "part-00002.h5")));
+  CHECK_OK(pl_path_join(f->parent, "step-00000001.replaced.tmp", aside));
+  assert_false(pl_path_exists(aside));
+  CHECK_OK(pl_checkpoint_path(f->parent, 1, true, aside));
+  assert_false(pl_path_exists(aside));
+}
+
 static void any_text_survives_as_configuration(void **state) {
   const fixture *f = *state;
   const char *texts[] = {"",
@@ -290,7 +306,7 @@ static void any_text_survives_as_configuration(void **state) {
     pl_checkpoint_part_record record;
     pl_checkpoint *checkpoint;
     CHECK_OK(write_parts(f, 1, 1, &record));
-    CHECK_OK(commit(f, 1, 1, &record, texts[k])); /* replaces the one before */
+    CHECK_OK(commit(f, 1, 1, &record, texts[k]));
     CHECK_OK(open_step(f, 1, &checkpoint));
     assert_string_equal(pl_checkpoint_config(checkpoint), texts[k]);
     pl_checkpoint_close(&checkpoint);
@@ -599,34 +615,48 @@ static int lowest_free_descriptor(void) {
   return fd;
 }
 
-/* With files limited to a few kilobytes, as on a full disk, the write fails and says so; the
- * checkpoint before is untouched, and the failed one is no checkpoint. */
+/* No file may grow beyond `bytes`, as on a full disk; RLIM_INFINITY lifts it. */
+static void limit_files(rlim_t bytes) {
+  struct rlimit limit;
+  signal(SIGXFSZ, bytes == RLIM_INFINITY ? SIG_DFL : SIG_IGN);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A write that fails says why; the checkpoint before is whole, and the failed one is none. */
+static void check_failed_write(const fixture *f, pl_status status) {
+  pl_checkpoint *checkpoint;
+  assert_int_equal(status, PL_E_IO);
+  if (!strstr(pl_last_reason()->message, "File too large")) {
+    fail_msg("no reason in \"%s\"", pl_last_reason()->message);
+  }
+  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
+  assert_int_equal(pl_checkpoint_step(checkpoint), 1);
+  check_contents(checkpoint, f->space, 1);
+  pl_checkpoint_close(&checkpoint);
+}
+
 static void full_disk_harms_nothing(void **state) {
   const fixture *f = *state;
   pl_checkpoint *checkpoint;
-  struct rlimit before, tight;
+  pl_checkpoint_part_record records[2];
   CHECK_OK(write_all(f, 2, 1));
   int free_descriptor = lowest_free_descriptor();
-  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-  signal(SIGXFSZ, SIG_IGN);
-  for (rlim_t limit = 0; limit <= 32768; limit = limit * 4 + 128) {
-    tight = before;
-    tight.rlim_cur = limit;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  for (rlim_t bytes = 0; bytes <= 32768; bytes = bytes * 4 + 128) { /* in parts */
+    limit_files(bytes);
     pl_status status = write_all(f, 2, 2);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_int_equal(status, PL_E_IO);
-    if (!strstr(pl_last_reason()->message, "File too large")) {
-      fail_msg("no reason in \"%s\"", pl_last_reason()->message);
-    }
-    CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-    assert_int_equal(pl_checkpoint_step(checkpoint), 1);
-    pl_checkpoint_close(&checkpoint);
+    limit_files(RLIM_INFINITY);
+    check_failed_write(f, status);
   }
-  signal(SIGXFSZ, SIG_DFL);
-  assert_int_equal(lowest_free_descriptor(),
-                   free_descriptor); /* none keeps lost files on the disk */
-  CHECK_OK(write_all(f, 2, 2));      /* the next try finds nothing in its way */
+  CHECK_OK(write_parts(f, 2, 2, records));
+  limit_files(300); /* in the manifest */
+  pl_status status = commit(f, 2, 2, records, config_text);
+  limit_files(RLIM_INFINITY);
+  check_failed_write(f, status);
+  assert_int_equal(lowest_free_descriptor(), free_descriptor); /* none keeps lost files */
+
+  CHECK_OK(commit(f, 2, 2, records, config_text)); /* what failed is not in the way */
   CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
   assert_int_equal(pl_checkpoint_step(checkpoint), 2);
   check_contents(checkpoint, f->space, 2);
@@ -640,6 +670,7 @@ int main(void) {
       TEST(tensors_are_found_by_name),
       TEST(empty_slices_have_parts),
       TEST(parts_are_reproducible),
+      TEST(a_step_written_again_replaces_the_first),
       TEST(any_text_survives_as_configuration),
       TEST(damage_is_named),
       TEST(foreign_parts_are_refused),
