@@ -9,6 +9,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
+#include "runtime/data/writer.h"
 
 /* Ends loops of links. */
 enum { DEPTH_MAX = 16 };
@@ -73,6 +74,7 @@ static pl_status read_tree(const char *root, const char *inner, int depth, pl_na
 
 static pl_status read_class(const char *root, const char *name, pl_listing *listing) {
   pl_names images = {0};
+  PL_TRY(pl_dataset_check_class_name(name));
   pl_status status = read_tree(root, name, 1, &images, &listing->ignored);
   if (status == PL_OK && images.count == 0) {
     status = PL_FAIL(PL_E_DATA, "class folder %s/%s holds no JPEG or PNG file", root, name);

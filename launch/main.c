@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
   if (status == PL_OK) status = dispatch(comm, argc - 1, argv + 1);
   /* Commands hand up agreed errors: all ranks hold the same, one tells it. */
   if (status != PL_OK && (!comm || pl_comm_rank(comm) == 0)) {
-    PL_ERROR("%s: %s", pl_status_name(status), pl_last_reason()->message);
+    PL_ERROR("%s%s", status == PL_E_INTERNAL ? "internal: " : "", pl_last_reason()->message);
     PL_DEBUG_LOG("noticed at %s:%d", pl_last_reason()->file, pl_last_reason()->line);
   }
   pl_log_close();
