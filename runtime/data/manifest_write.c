@@ -7,16 +7,16 @@
 #include "runtime/data/manifest.h"
 
 /* Length of the UTF-8 sequence at `text`, 0 if it is none (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
+ * surrogates, nothing above U+10FFFF) or a control character, which YAML does not hold. */
 static int character_length(const unsigned char *text) {
   static const struct {
     unsigned char low, high, second_low, second_high;
     int length;
-  } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-               {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-               {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-               {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-  if (*text < 0x80) return 1;
+  } forms[] = {
+      {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+      {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+      {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  if (*text < 0x80) return *text >= 0x20 && *text != 0x7f;
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
     if (*text < forms[i].low || *text > forms[i].high) continue;
     if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
@@ -28,25 +28,26 @@ static int character_length(const unsigned char *text) {
   return 0;
 }
 
-/* Writes a double-quoted YAML word. */
-static pl_status put_quoted(FILE *out, const char *word) {
-  const unsigned char *at = (const unsigned char *)word;
-  fputc('"', out);
-  while (*at) {
-    int length = character_length(at);
-    if (length == 0) {
-      return PL_FAIL(PL_E_DATA, "class name \"%s\" is not UTF-8; rename its folder", word);
-    }
-    if (*at < 0x20 || *at == 0x7f) {
-      fprintf(out, "\\x%02x", *at);
-    } else {
-      if (*at == '"' || *at == '\\') fputc('\\', out);
-      fwrite(at, 1, (size_t)length, out);
-    }
+pl_status pl_dataset_check_class_name(const char *name) {
+  const unsigned char *at = (const unsigned char *)name;
+  int length = *at ? 1 : 0;
+  while (*at && length > 0) {
+    length = character_length(at);
     at += length;
   }
+  if (length > 0) return PL_OK;
+  return PL_FAIL(PL_E_DATA, "class name \"%s\" is empty, or not UTF-8, or has control characters",
+                 name);
+}
+
+/* Writes a double-quoted YAML word. */
+static void put_quoted(FILE *out, const char *word) {
   fputc('"', out);
-  return PL_OK;
+  for (; *word; word++) {
+    if (*word == '"' || *word == '\\') fputc('\\', out);
+    fputc(*word, out);
+  }
+  fputc('"', out);
 }
 
 static pl_status put_classes(FILE *out, int classes, const char *const *names) {
@@ -56,8 +57,9 @@ static pl_status put_classes(FILE *out, int classes, const char *const *names) {
   }
   fputs("classes:\n", out);
   for (int i = 0; i < classes; i++) {
+    PL_TRY(pl_dataset_check_class_name(names[i]));
     fputs("  - ", out);
-    PL_TRY(put_quoted(out, names[i]));
+    put_quoted(out, names[i]);
     fputc('\n', out);
   }
   return PL_OK;

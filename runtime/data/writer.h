@@ -40,8 +40,12 @@ pl_status pl_shard_writer_finish(pl_shard_writer **writer, pl_shard_record *reco
 /* Gives the shard up and frees the writer; NULL content is allowed. */
 void pl_shard_writer_discard(pl_shard_writer **writer);
 
+/* Whether the manifest can hold such a class name: PL_E_DATA unless it is UTF-8, not empty,
+ * and without control characters. */
+pl_status pl_dataset_check_class_name(const char *name);
+
 /* Writes dataset.yaml durably: after it the dataset is there, before it is not. `kind` is "image"
- * or "image-text". class_names may be NULL with classes 0; they must be UTF-8 (PL_E_DATA). */
+ * or "image-text". class_names may be NULL with classes 0. */
 pl_status pl_dataset_manifest_write(const char *folder, const char *kind,
                                     const pl_shard_options *options, int shards,
                                     const pl_shard_record *records, int classes,

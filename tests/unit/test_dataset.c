@@ -297,7 +297,7 @@ static void test_writer_refuses(void **state) {
   CHECK_OK(pl_shard_writer_open(folder, 0, &options, &writer));
   CHECK_FAILS(PL_E_DATA, "would hold no sample", pl_shard_writer_finish(&writer, &record));
   assert_null(writer);
-  CHECK_FAILS(PL_E_DATA, "is not UTF-8",
+  CHECK_FAILS(PL_E_DATA, "not UTF-8",
               pl_dataset_manifest_write(folder, "image", &options, 0, NULL, 1, bad_name));
   CHECK_OK(pl_path_join(folder, "part-00000.h5", path));
   assert_false(pl_path_exists(path));
