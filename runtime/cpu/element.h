@@ -20,7 +20,7 @@ PL_INLINE void pl_put(pl_dtype type, void *to, size_t i, float value) {
 
 /* Where element i of an array of this type stands. */
 static inline void *pl_at(pl_dtype type, const void *array, size_t i) {
-  return (char *)(uintptr_t)array + i * pl_dtype_bytes(type);
+  return (char *)array + i * pl_dtype_bytes(type);
 }
 
 #endif

@@ -163,7 +163,7 @@ static pl_status make_memories(pl_dnn_conv *conv, const layouts *m, bool bias) {
 }
 
 static pl_status point(dnnl_memory_t memory, const void *data) {
-  return checked(dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data), "data handle");
+  return checked(dnnl_memory_set_data_handle(memory, (void *)data), "data handle");
 }
 
 pl_status pl_dnn_conv_create(const pl_dnn_conv_spec *spec, pl_dnn_pass pass, pl_dnn_conv **out) {

@@ -108,7 +108,7 @@ static const op_setup others[] = {
 static void check_close(const char *name, const char *what, pl_dtype type, const void *a,
                         const void *b, size_t n, double tolerance) {
   double largest = 0;
-  for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs(op_fixture_get(type, b, i)));
+  for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)op_fixture_get(type, b, i)));
   for (size_t i = 0; i < n; i++) {
     double va = op_fixture_get(type, a, i), vb = op_fixture_get(type, b, i);
     if (!(fabs(va - vb) <= tolerance * largest)) {
