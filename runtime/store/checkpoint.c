@@ -27,10 +27,14 @@ pl_status pl_checkpoint_begin(const char *parent, int64_t step) {
 
 /* The part of rank 0 holds the buffers, and no other does. */
 static pl_status check_buffers(const pl_space *space, const pl_slice *slice, const float *buffers) {
-  bool expected = slice->rank == 0 && pl_space_buffers(space) > 0;
-  if (expected == (buffers != NULL)) return PL_OK;
-  return PL_FAIL(PL_E_INTERNAL, "rank %d %s buffers to its part of the checkpoint", slice->rank,
-                 expected ? "gives no" : "must not give");
+  if (slice->rank == 0 && !buffers && pl_space_buffers(space) > 0) {
+    return PL_FAIL(PL_E_INTERNAL, "rank 0 gives no buffers to its part of the checkpoint");
+  }
+  if (slice->rank != 0 && buffers) {
+    return PL_FAIL(PL_E_INTERNAL, "rank %d gives buffers to its part of the checkpoint",
+                   slice->rank);
+  }
+  return PL_OK;
 }
 
 pl_status pl_checkpoint_write_part(const char *temporary, const pl_space *space,
@@ -41,6 +45,7 @@ pl_status pl_checkpoint_write_part(const char *temporary, const pl_space *space,
   pl_manifest_part_name(slice->rank, name);
   PL_TRY(pl_path_join(temporary, name, path));
   PL_TRY(check_buffers(space, slice, buffers));
+  if (pl_space_buffers(space) == 0) buffers = NULL;
   PL_TRY_OR(failed, status,
             pl_part_write(path, slice, vectors, buffers, pl_space_buffer_elements(space)));
   PL_TRY_OR(failed, status, pl_sync_path(temporary));
