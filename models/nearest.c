@@ -45,7 +45,7 @@ static void keep(pl_nearest *nearest, pl_neighbour pair) {
 /* Nearly all scores are below the threshold: a block is left as soon as one vector comparison has
  * found nothing in it. */
 void pl_nearest_take(pl_nearest *nearest, const float *scores, int n, int64_t first) {
-  enum { BLOCK = 64 };
+  enum { BLOCK = 32 };
   float threshold = pl_nearest_threshold(nearest);
   for (int start = 0; start < n; start += BLOCK) {
     int end = n - start < BLOCK ? n : start + BLOCK;
