@@ -1,6 +1,7 @@
 /* Convolution: oneDNN's, on activations arranged so that it is fast (arrange.h). */
 #include "runtime/base/memory.h"
 #include "runtime/cpu/arrange.h"
+#include "runtime/cpu/cpu.h"
 #include "runtime/cpu/kernel.h"
 #include "runtime/cpu/onednn.h"
 
@@ -20,6 +21,8 @@ typedef struct conv_kernel {
 static const char *conv_supports(const pl_kernel_spec *spec) {
   if (spec->in_type != spec->out_type || spec->in_type == PL_U8)
     return "convolution needs f32 or bf16, the same for input and output";
+  if (spec->in_type == PL_BF16 && !pl_cpu_has_bf16())
+    return "this processor does not multiply bf16";
   return NULL;
 }
 

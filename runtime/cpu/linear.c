@@ -1,5 +1,6 @@
 /* Linear layer: a 1×1 convolution over one line of rows. */
 #include "runtime/base/memory.h"
+#include "runtime/cpu/cpu.h"
 #include "runtime/cpu/element.h"
 #include "runtime/cpu/kernel.h"
 #include "runtime/cpu/onednn.h"
@@ -21,6 +22,8 @@ static const char *linear_supports(const pl_kernel_spec *spec) {
   if (spec->in_type == PL_U8 || spec->out_type == PL_U8) return "linear needs f32 or bf16";
   if (spec->in_type == PL_F32 && spec->out_type == PL_BF16)
     return "linear does not narrow f32 to bf16";
+  if (spec->in_type == PL_BF16 && !pl_cpu_has_bf16())
+    return "this processor does not multiply bf16";
   return NULL;
 }
 
