@@ -82,17 +82,17 @@ static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **
   int count = 0;
   pl_dataset_manifest *manifest = NULL;
   const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
-  pl_status status = operands ? PL_OK : PL_E_INTERNAL;
-  if (status == PL_OK) {
+  pl_status status = PL_E_INTERNAL;
+  if (operands) {
     status = pl_options_parse(command, table, argc, argv, 1, 1, operands, &count, &helped);
+    if (status == PL_OK && !helped) status = pl_dataset_manifest_read(operands[0], &manifest);
   }
-  if (status == PL_OK && !helped) status = pl_dataset_manifest_read(operands[0], &manifest);
   status = pl_comm_agree(comm, status);
-  if (status == PL_OK && !helped) {
+  if (status == PL_OK && manifest) {
     status =
         pl_comm_agree_same(comm, "the dataset", manifest->info.hash, sizeof manifest->info.hash);
   }
-  if (status == PL_OK && !helped) status = verify(comm, operands[0], manifest);
+  if (status == PL_OK && manifest) status = verify(comm, operands[0], manifest);
   pl_dataset_manifest_destroy(&manifest);
   pl_free(operands);
   return status;

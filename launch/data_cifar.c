@@ -100,7 +100,7 @@ static pl_status name_classes(pl_cifar *c, const char *folder) {
 static pl_status read_sample(void *context, int64_t sample, pl_sample *out) {
   pl_cifar *c = context;
   uint8_t record[LABELS_MAX + IMAGE_BYTES];
-  size_t record_bytes = (size_t)(c->label_bytes + IMAGE_BYTES);
+  size_t record_bytes = (size_t)c->label_bytes + IMAGE_BYTES;
   const cifar_file *file = c->files;
   int64_t place = sample;
   while (place >= file->records) place -= (file++)->records;

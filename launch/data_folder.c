@@ -57,7 +57,7 @@ static pl_status look_at_all(pl_comm *comm, pl_folder *f) {
   size_t *bytes = pl_alloc((size_t)ranks, sizeof *bytes);
   f->findings = pl_alloc((size_t)files, sizeof *f->findings);
   pl_status status = pl_comm_agree(comm, bytes && f->findings ? PL_OK : PL_E_INTERNAL);
-  if (status == PL_OK) {
+  if (status == PL_OK && bytes) {
     for (int k = 0; k < ranks; k++) {
       bytes[k] = (size_t)(files * (k + 1) / ranks - files * k / ranks) * sizeof *f->findings;
     }

@@ -53,10 +53,10 @@ static pl_status run_rounds(pl_comm *comm, const pl_rounds *rounds, const int64_
 pl_status pl_rounds_run(pl_comm *comm, const pl_rounds *rounds) {
   int64_t *own = pl_alloc((size_t)pl_comm_size(comm), sizeof *own);
   pl_status status = pl_comm_agree(comm, own ? PL_OK : PL_E_INTERNAL);
-  if (status == PL_OK) {
+  if (status == PL_OK && own) {
     status = pl_comm_allgather_equal(comm, &rounds->own, own, sizeof rounds->own);
   }
-  if (status == PL_OK) status = run_rounds(comm, rounds, own);
+  if (status == PL_OK && own) status = run_rounds(comm, rounds, own);
   if (pl_comm_rank(comm) == 0) pl_log_progress("%s", "");
   pl_free(own);
   return status;

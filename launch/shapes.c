@@ -128,10 +128,12 @@ static float coverage(const pl_scene *scene, int side, int x, int y) {
   float cosine = cosf(scene->turn) / scene->radius;
   float sine = sinf(scene->turn) / scene->radius;
   int hits = 0;
-  for (int k = 0; k < GRID * GRID; k++) {
-    float dx = (x + ((k % GRID) + 0.5F) / GRID) / side - scene->centre_x;
-    float dy = (y + ((k / GRID) + 0.5F) / GRID) / side - scene->centre_y;
-    hits += is_inside(scene->shape, cosine * dx + sine * dy, cosine * dy - sine * dx);
+  for (int row = 0; row < GRID; row++) {
+    float dy = (y + (row + 0.5F) / GRID) / side - scene->centre_y;
+    for (int column = 0; column < GRID; column++) {
+      float dx = (x + (column + 0.5F) / GRID) / side - scene->centre_x;
+      hits += is_inside(scene->shape, cosine * dx + sine * dy, cosine * dy - sine * dx);
+    }
   }
   return (float)hits / (GRID * GRID);
 }

@@ -55,7 +55,7 @@ pl_status pl_yaml_word(const pl_yaml *yaml, const yaml_node_t *node, const char 
 
 pl_status pl_yaml_number(const pl_yaml *yaml, const yaml_node_t *node, const char *what,
                          int64_t low, int64_t high, int64_t *number) {
-  const char *word = NULL;
+  const char *word = "";
   char *end = NULL;
   PL_TRY(pl_yaml_word(yaml, node, what, &word));
   errno = 0;
@@ -101,7 +101,7 @@ pl_status pl_yaml_read_mapping(const pl_yaml *yaml, const yaml_node_t *mapping, 
   const yaml_node_pair_t *end = mapping->data.mapping.pairs.top;
   for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < end; pair++) {
     const yaml_node_t *name = node_at(yaml, pair->key);
-    const char *key = NULL;
+    const char *key = "";
     PL_TRY(pl_yaml_word(yaml, name, "key", &key));
     size_t i = 0;
     while (i < count && strcmp(fields[i].key, key) != 0) i++;
