@@ -13,7 +13,7 @@ static void name_rank(const pl_comm *comm, pl_status status) {
   (void)pl_context(status, "rank %d on %s", comm->place.rank, comm->place.host);
 }
 
-pl_status pl_comm_agree(pl_comm *comm, pl_status status) {
+pl_status pl_comm_settle(pl_comm *comm, pl_status status) {
   int size = comm->place.size;
   if (size == 1) return status;
   pl_status *all = pl_comm_scratch(comm, (size_t)size * sizeof *all);

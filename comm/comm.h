@@ -87,10 +87,19 @@ pl_status pl_comm_max_f64(pl_comm *comm, double *values, size_t n);
 /* Agrees on success: PL_OK if `status` is PL_OK on all ranks; else on all ranks the status of the
  * failed rank with the lowest number, and as reason that rank's message with rank and host in front
  * ("rank 3 on node7: …"). Every step that can fail on one rank alone ends with this. Collective. */
-pl_status pl_comm_agree(pl_comm *comm, pl_status status);
+static inline pl_status pl_comm_agree(pl_comm *comm, pl_status status);
 
 /* Fails with PL_E_USAGE on all ranks, naming `what` and the first differing rank, unless the
  * `bytes` bytes at `data` are the same on all ranks. Collective. */
 pl_status pl_comm_agree_same(pl_comm *comm, const char *what, const void *data, size_t bytes);
+
+/* The exchange behind pl_comm_agree. */
+pl_status pl_comm_settle(pl_comm *comm, pl_status status);
+
+/* A failure is never agreed away: said here once more, where compilers and checkers see it. */
+static inline pl_status pl_comm_agree(pl_comm *comm, pl_status status) {
+  pl_status agreed = pl_comm_settle(comm, status);
+  return agreed != PL_OK ? agreed : status;
+}
 
 #endif

@@ -64,22 +64,21 @@ static pl_checkpoint_vectors vectors_of(const pl_state *state, pl_optim *optim) 
   return v;
 }
 
-/* Rank 0 makes room: a temporary folder that an interrupted save left behind is no checkpoint. */
-static pl_status prepare_folder(const char *parent, const char *temporary) {
+/* Rank 0 makes room for everybody's parts. */
+static pl_status begin(const char *parent, int64_t step) {
   PL_TRY(pl_make_folders(parent));
-  PL_TRY(pl_remove_tree(temporary));
-  return pl_make_folders(temporary);
+  return pl_checkpoint_begin(parent, step);
 }
 
 static pl_status commit(const char *parent, const pl_config *config, const pl_state *state,
-                        const pl_checkpoint_vectors *vectors, pl_checkpoint_manifest *manifest) {
+                        const pl_checkpoint_vectors *vectors, pl_checkpoint_manifest manifest) {
   char build[PL_BUILD_TEXT];
   PL_TRY(pl_build_text(build));
   char *yaml;
   PL_TRY(pl_config_write(config, &yaml));
-  manifest->config_yaml = yaml;
-  manifest->build = build;
-  pl_status status = pl_checkpoint_commit(parent, state->space, vectors, manifest);
+  manifest.config_yaml = yaml;
+  manifest.build = build;
+  pl_status status = pl_checkpoint_commit(parent, state->space, vectors, &manifest);
   pl_free(yaml);
   return status;
 }
@@ -91,7 +90,7 @@ pl_status pl_state_save(pl_comm *comm, const pl_config *config, const pl_state *
   char parent[PL_PATH_MAX], temporary[PL_PATH_MAX];
   PL_TRY(pl_path_join(config->run.dir, "checkpoints", parent));
   PL_TRY(pl_checkpoint_path(parent, state->step, true, temporary));
-  PL_TRY(pl_comm_agree(comm, rank == 0 ? prepare_folder(parent, temporary) : PL_OK));
+  PL_TRY(pl_comm_agree(comm, rank == 0 ? begin(parent, state->step) : PL_OK));
   pl_checkpoint_vectors vectors = vectors_of(state, optim);
   pl_checkpoint_part_record mine = {0};
   PL_TRY(
@@ -107,7 +106,7 @@ pl_status pl_state_save(pl_comm *comm, const pl_config *config, const pl_state *
                                        .parts = size,
                                        .part = parts};
     snprintf(manifest.state_hash, sizeof manifest.state_hash, "%s", hash);
-    status = commit(parent, config, state, &vectors, &manifest);
+    status = commit(parent, config, state, &vectors, manifest);
   }
   pl_free(parts);
   return pl_comm_agree(comm, status);

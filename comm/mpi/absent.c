@@ -1,6 +1,8 @@
 /* Stands for the MPI backend in a build without MPI. */
 #include "comm/mpi/mpi.h"
 
+/* The types are those of the backend that starts. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 pl_status pl_mpi_start(int *argc, char ***argv, const pl_backend **backend, void **state,
                        pl_place *place) {
   (void)argc;

@@ -49,7 +49,13 @@ pl_status pl_adopt_reason(const pl_reason *reason);
 /* "configuration error", "data error" … for messages. Static string. */
 const char *pl_status_name(pl_status code);
 
-#define PL_FAIL(code, ...) pl_fail_at(__FILE__, __LINE__, (code), __VA_ARGS__)
+/* Gives `code`, where compilers and checkers see that it is no success. */
+static inline pl_status pl_failed(pl_status recorded, pl_status code) {
+  (void)recorded;
+  return code;
+}
+
+#define PL_FAIL(code, ...) pl_failed(pl_fail_at(__FILE__, __LINE__, (code), __VA_ARGS__), (code))
 
 /* Returns from the calling function with the status of a failed call. */
 #define PL_TRY(call)                                    \
