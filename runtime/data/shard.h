@@ -26,7 +26,7 @@ typedef struct pl_shard {
  * manifest. On failure the shard is closed. */
 pl_status pl_shard_open(const pl_dataset_manifest *manifest, int index, pl_shard *shard);
 
-/* A zeroed or closed shard is allowed only if its fd is -1. */
+/* May be repeated; a shard that was never opened must have fd -1. */
 void pl_shard_close(pl_shard *shard);
 
 /* As pl_dataset_read_image and pl_dataset_read_caption, for the sample at `position`. */

@@ -119,16 +119,20 @@ static pl_status add_captions(pl_shard_writer *w, const pl_sample *sample) {
   return push(&w->text_first, &w->record.captions);
 }
 
-pl_status pl_shard_writer_add(pl_shard_writer *writer, const pl_sample *sample) {
-  PL_TRY(check_sample(writer, sample));
+static pl_status add_sample(pl_shard_writer *w, const pl_sample *sample) {
+  PL_TRY(check_sample(w, sample));
   uint32_t crc = pl_crc32c(0, sample->image, sample->image_bytes);
-  PL_TRY(pl_spool_add(&writer->images, sample->image, sample->image_bytes));
-  PL_TRY(push(&writer->image_offset, &writer->images.bytes));
-  PL_TRY(push(&writer->label, &sample->label));
-  PL_TRY(push(&writer->id, &sample->id));
-  PL_TRY(push(&writer->crc, &crc));
-  writer->record.samples++;
-  return writer->options.captions ? add_captions(writer, sample) : PL_OK;
+  PL_TRY(pl_spool_add(&w->images, sample->image, sample->image_bytes));
+  PL_TRY(push(&w->image_offset, &w->images.bytes));
+  PL_TRY(push(&w->label, &sample->label));
+  PL_TRY(push(&w->id, &sample->id));
+  PL_TRY(push(&w->crc, &crc));
+  w->record.samples++;
+  return w->options.captions ? add_captions(w, sample) : PL_OK;
+}
+
+pl_status pl_shard_writer_add(pl_shard_writer *writer, const pl_sample *sample) {
+  return pl_context(add_sample(writer, sample), "%s", writer->path);
 }
 
 static pl_status lay_out(pl_shard_writer *w, int64_t *images_at, int64_t *texts_at) {
