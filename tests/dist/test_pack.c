@@ -290,8 +290,7 @@ static void test_bad_folders(void **state) {
               run(*state, &pl_cmd_data_pack, scratch, "@/mixed --out @/x"));
   CHECK_FAILS(PL_E_DATA, "holds neither class folders nor JPEG or PNG files",
               run(*state, &pl_cmd_data_pack, scratch, "@/empty --out @/x"));
-  CHECK_FAILS(PL_E_DATA, "not UTF-8",
-              run(*state, &pl_cmd_data_pack, scratch, "@/latin --out @/x"));
+  CHECK_FAILS(PL_E_DATA, "not UTF-8", run(*state, &pl_cmd_data_pack, scratch, "@/latin --out @/x"));
   CHECK_FAILS(PL_E_USAGE, "--out is missing", run(*state, &pl_cmd_data_pack, scratch, "@/flat"));
   in_scratch(scratch, "x.tmp", path);
   assert_false(pl_path_exists(path));
