@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "losses/vexp.h"
+#include "runtime/base/lanes.h"
 
 /* With a = log Σ_{negatives} e^{s/τ} and b = s⁺/τ, a row's loss is log(e^a + e^b) − b = softplus(a
  * − b). Its softmax over k ≠ i is p_ik = e^{s_ik/τ − (b + loss_i)}, so, over N rows,
@@ -52,23 +53,25 @@ static void begin(const void *context, void *state) {
 /* The largest of `top` and s, NaN left out. By lanes of our own, since clang makes no vector code
  * of a floating-point maximum over a loop. */
 static float largest(const float *s, int n, float top) {
-  enum { LANES = 32 };
-  float lane[LANES];
+  float lane[PL_LANES];
   int j = 0;
-  for (int k = 0; k < LANES; k++) lane[k] = top;
-  for (; j + LANES <= n; j += LANES)
-    for (int k = 0; k < LANES; k++) lane[k] = s[j + k] > lane[k] ? s[j + k] : lane[k];
+  for (int k = 0; k < PL_LANES; k++) lane[k] = top;
+  for (; j + PL_LANES <= n; j += PL_LANES)
+    for (int k = 0; k < PL_LANES; k++) lane[k] = s[j + k] > lane[k] ? s[j + k] : lane[k];
   for (; j < n; j++) top = s[j] > top ? s[j] : top;
-  for (int k = 0; k < LANES; k++) top = lane[k] > top ? lane[k] : top;
+  for (int k = 0; k < PL_LANES; k++) top = lane[k] > top ? lane[k] : top;
   return top;
 }
 
 /* Σ 2^{steep·s − base}; a NaN comes through. */
 static float sum_powers(const float *s, int n, float steep, float base) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int j = 0; j < n; j++) sum += pl_exp2f(s[j] * steep - base);
-  return sum;
+  float lane[PL_LANES] = {0};
+  int j = 0;
+  for (; j + PL_LANES <= n; j += PL_LANES) {
+    for (int k = 0; k < PL_LANES; k++) lane[k] += pl_exp2f(s[j + k] * steep - base);
+  }
+  for (int k = 0; j + k < n; k++) lane[k] += pl_exp2f(s[j + k] * steep - base);
+  return pl_fold_f32(lane);
 }
 
 /* Takes the row itself and its positive out of the row of a tile, so that negatives are left. */

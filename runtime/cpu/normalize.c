@@ -1,6 +1,7 @@
 /* Rows scaled to unit length: y = x / max(‖x‖, epsilon). */
 #include <math.h>
 
+#include "runtime/base/lanes.h"
 #include "runtime/base/memory.h"
 #include "runtime/cpu/element.h"
 #include "runtime/cpu/kernel.h"
@@ -28,11 +29,15 @@ static pl_status normalize_load(pl_kernel *kernel, const void *image, const floa
 }
 
 PL_INLINE double dot(pl_dtype a_type, const void *a, pl_dtype b_type, const void *b, int64_t n) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; i++)
-    sum += (double)pl_get(a_type, a, i) * (double)pl_get(b_type, b, i);
-  return sum;
+  double lane[PL_LANES] = {0};
+  int64_t i = 0;
+  for (; i + PL_LANES <= n; i += PL_LANES) {
+    for (int k = 0; k < PL_LANES; k++)
+      lane[k] += (double)pl_get(a_type, a, i + k) * (double)pl_get(b_type, b, i + k);
+  }
+  for (int k = 0; i + k < n; k++)
+    lane[k] += (double)pl_get(a_type, a, i + k) * (double)pl_get(b_type, b, i + k);
+  return pl_fold_f64(lane);
 }
 
 PL_INLINE void forward_typed(pl_dtype in, pl_dtype out, const normalize_kernel *k,

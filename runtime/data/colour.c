@@ -1,3 +1,4 @@
+#include "runtime/base/lanes.h"
 #include "runtime/data/augment_ops.h"
 
 /* Luma as torchvision weighs it (ITU-R BT.601, rounded to these digits). */
@@ -25,10 +26,13 @@ static double luma_sum(const float *planes, int size) {
   double sum = 0;
   for (int y = 0; y < size; y++) {
     const float *r = planes + (size_t)y * size, *g = r + n, *b = g + n;
-    float row = 0;
-#pragma omp simd reduction(+ : row)
-    for (int x = 0; x < size; x++) row += luma(r[x], g[x], b[x]);
-    sum += row;
+    float lane[PL_LANES] = {0};
+    int x = 0;
+    for (; x + PL_LANES <= size; x += PL_LANES) {
+      for (int k = 0; k < PL_LANES; k++) lane[k] += luma(r[x + k], g[x + k], b[x + k]);
+    }
+    for (int k = 0; x + k < size; k++) lane[k] += luma(r[x + k], g[x + k], b[x + k]);
+    sum += pl_fold_f32(lane);
   }
   return sum;
 }

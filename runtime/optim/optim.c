@@ -5,6 +5,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/optim/rule.h"
+#include "runtime/base/lanes.h"
 
 /* Block sums of squares: of the gradient, the parameter and the rule's direction. Rules without
  * layer-wise rates need only the first. */
@@ -134,20 +135,14 @@ static pl_optim_block block_of(const pl_optim *optim, float *master, const float
   return block;
 }
 
-/* A block has one sum, wherever it lies: the order of additions is written out in lanes. (A simd
- * reduction would leave it to the compiler, which may choose another one in each copy it makes of
- * the loop.) The squares of floats are exact in double. */
+/* A block has one sum, wherever it lies. The squares of floats are exact in double. */
 static double sum_of_squares(const float *values) {
-  enum { LANES = 16 };
-  double lane[LANES] = {0};
-  for (int i = 0; i < PL_BLOCK; i += LANES) {
+  double lane[PL_LANES] = {0};
+  for (int i = 0; i < PL_BLOCK; i += PL_LANES) {
 #pragma omp simd
-    for (int k = 0; k < LANES; k++) lane[k] += (double)values[i + k] * values[i + k];
+    for (int k = 0; k < PL_LANES; k++) lane[k] += (double)values[i + k] * values[i + k];
   }
-  for (int half = LANES / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; k++) lane[k] += lane[k + half];
-  }
-  return lane[0];
+  return pl_fold_f64(lane);
 }
 
 /* Fills `sums` with the block sums of this slice and zeros elsewhere. Adding zeros is exact, so the
