@@ -33,7 +33,8 @@ typedef struct trainer {
   pl_optim *optim;
   pl_gradsum *sums;
   pl_grad_reduce *reduce;
-  float *gradient; /* of the slice */
+  float *gradient;       /* of the slice */
+  float *buffers_before; /* running statistics before the step under way */
   pl_loader *loader;
   pl_metrics *metrics;
 } trainer;
@@ -42,6 +43,7 @@ static void trainer_free(trainer *t) {
   pl_metrics_destroy(&t->metrics);
   pl_loader_destroy(&t->loader);
   pl_free(t->gradient);
+  pl_free(t->buffers_before);
   pl_grad_reduce_destroy(&t->reduce);
   pl_gradsum_destroy(&t->sums);
   pl_optim_destroy(&t->optim);
@@ -90,7 +92,8 @@ static pl_status build_state(trainer *t) {
   PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
   t->gradient = pl_alloc((size_t)t->state.slice->blocks * PL_BLOCK, sizeof *t->gradient);
-  return t->gradient ? PL_OK : PL_E_INTERNAL;
+  t->buffers_before = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof *t->buffers_before);
+  return t->gradient && t->buffers_before ? PL_OK : PL_E_INTERNAL;
 }
 
 static pl_status start_loader(trainer *t) {
@@ -160,7 +163,8 @@ static pl_status fetch(void *context, int64_t leaf, const float **images) {
   return PL_OK;
 }
 
-/* A step whose loss is not finite moves nothing; the caller sees it in the figures. */
+/* A step whose loss or gradient is not finite moves no parameter; the caller sees it in the line.
+ */
 static pl_status update(trainer *t, pl_step_line *line, pl_rank_report *report) {
   double start = pl_now_ms();
   PL_TRY(pl_grad_reduce_finish(t->reduce, t->gradient));
@@ -174,16 +178,6 @@ static pl_status update(trainer *t, pl_step_line *line, pl_rank_report *report) 
   report->ms[PL_SPLIT_OPTIMIZER] = moved - reduced;
   report->ms[PL_SPLIT_REDUCE] = pl_now_ms() - moved + reduced - start;
   return PL_OK;
-}
-
-/* The figures are global, so every rank comes to the same verdict. */
-static pl_status check_finite(const pl_step_line *line) {
-  if (isfinite(line->figures.loss) && isfinite(line->gradient_norm)) return PL_OK;
-  return PL_FAIL(PL_E_DATA,
-                 "step %lld: the %s is not finite; the parameters are those of the step before. "
-                 "A lower optim.lr or a longer optim.warmup usually helps",
-                 (long long)line->step,
-                 isfinite(line->figures.loss) ? "norm of the gradient" : "loss");
 }
 
 static pl_status one_step(trainer *t, pl_step_line *line, pl_rank_report *report) {
@@ -215,6 +209,29 @@ static void end_all(const trainer *t, pl_status status) {
   pl_comm_abort(t->comm, (int)status);
 }
 
+static pl_status save(trainer *t, char state_hash[33]) {
+  double skipped = (double)pl_loader_skipped(t->loader);
+  PL_TRY(pl_comm_sum_f64(t->comm, &skipped, 1));
+  PL_TRY(pl_state_hash(t->comm, &t->state, t->optim, state_hash));
+  return pl_state_save(t->comm, t->config, &t->state, t->optim, state_hash,
+                       t->state.step * t->lengths.batch, (int64_t)skipped);
+}
+
+/* Ends a run that went astray. The step moved no parameter; with the running statistics of before
+ * it, the state is the last good one, which is saved. */
+static pl_status end_not_finite(trainer *t, const pl_step_line *line) {
+  char hash[33];
+  memcpy(t->state.buffers, t->buffers_before,
+         (size_t)pl_space_buffer_elements(t->state.space) * sizeof *t->buffers_before);
+  PL_TRY(save(t, hash));
+  return PL_FAIL(PL_E_DATA,
+                 "step %lld: the %s is not finite; the state before it is saved in %s/checkpoints. "
+                 "A lower optim.lr or a longer optim.warmup usually helps",
+                 (long long)line->step,
+                 isfinite(line->figures.loss) ? "norm of the gradient" : "loss",
+                 t->config->run.dir);
+}
+
 static pl_status loop(trainer *t) {
   while (t->state.step < t->lengths.steps) {
     int64_t step = t->state.step;
@@ -227,9 +244,14 @@ static pl_status loop(trainer *t) {
         .lr = pl_schedule_lr(&t->schedule, step),
     };
     pl_rank_report report = {0};
+    memcpy(t->buffers_before, t->state.buffers,
+           (size_t)pl_space_buffer_elements(t->state.space) * sizeof *t->buffers_before);
     pl_status status = one_step(t, &line, &report);
     if (status != PL_OK) end_all(t, status);
-    PL_TRY(check_finite(&line));
+    /* Figures are global: every rank comes to the same verdict. */
+    if (!isfinite(line.figures.loss) || !isfinite(line.gradient_norm)) {
+      return end_not_finite(t, &line);
+    }
     t->state.step++;
     PL_TRY(pl_metrics_step(t->metrics, &line, &report));
   }
@@ -239,11 +261,7 @@ static pl_status loop(trainer *t) {
 static pl_status train(trainer *t, char state_hash[33]) {
   PL_TRY(prepare(t));
   PL_TRY(loop(t));
-  PL_TRY(pl_state_hash(t->comm, &t->state, t->optim, state_hash));
-  double skipped = (double)(t->loader ? pl_loader_skipped(t->loader) : 0);
-  PL_TRY(pl_comm_sum_f64(t->comm, &skipped, 1));
-  return pl_state_save(t->comm, t->config, &t->state, t->optim, state_hash,
-                       t->state.step * t->lengths.batch, (int64_t)skipped);
+  return save(t, state_hash);
 }
 
 pl_status pl_train(pl_comm *comm, const pl_config *config, int threads, char state_hash[33]) {
