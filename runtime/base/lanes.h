@@ -1,9 +1,9 @@
 /* Sums whose order is written out.
  *
  * Left to itself, a compiler adds a vectorised sum in another order in each copy that it makes of a
- * loop (the first pass of an outer loop, a constant length), and one and the same row gets different
- * bits in different places. Where bits count, term i goes to lane i modulo PL_LANES, and the lanes
- * are folded in halves. */
+ * loop (the first pass of an outer loop, a constant length), and one and the same row gets
+ * different bits in different places. Where bits count, term i goes to lane i modulo PL_LANES, and
+ * the lanes are folded in halves. */
 #ifndef PL_BASE_LANES_H
 #define PL_BASE_LANES_H
 

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/base/lanes.h"
 #include "runtime/base/memory.h"
 #include "runtime/optim/rule.h"
-#include "runtime/base/lanes.h"
 
 /* Block sums of squares: of the gradient, the parameter and the rule's direction. Rules without
  * layer-wise rates need only the first. */
