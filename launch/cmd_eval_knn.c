@@ -119,11 +119,13 @@ static pl_status run_command(pl_comm *comm, const pl_command *command, int argc,
       {0},
   };
   const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
-  if (!operands) return PL_E_INTERNAL;
   int count = 0;
   bool helped = false;
-  pl_status status = pl_comm_agree(
-      comm, pl_options_parse(command, table, argc, argv, 1, -1, operands, &count, &helped));
+  pl_status status = operands ? PL_OK : PL_E_INTERNAL;
+  if (status == PL_OK) {
+    status = pl_options_parse(command, table, argc, argv, 1, -1, operands, &count, &helped);
+  }
+  status = pl_comm_agree(comm, status);
   if (status == PL_OK && !helped) {
     r.run = operands[0];
     r.overrides = operands + 1;

@@ -10,11 +10,10 @@
 static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **argv) {
   const pl_option table[] = {{0}};
   const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
-  if (!operands) return PL_E_INTERNAL;
   int count = 0;
   bool helped = false;
   pl_config *config = pl_alloc(1, sizeof *config);
-  pl_status status = config ? PL_OK : PL_E_INTERNAL;
+  pl_status status = operands && config ? PL_OK : PL_E_INTERNAL;
   if (status == PL_OK) {
     status = pl_options_parse(command, table, argc, argv, 1, -1, operands, &count, &helped);
   }

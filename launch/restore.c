@@ -4,7 +4,6 @@
 
 #include "launch/settings.h"
 #include "runtime/base/file.h"
-#include "runtime/cpu/cpu.h"
 
 /* A checkpoint is told from a run by its manifest. */
 static pl_status open_checkpoint(const char *path, pl_checkpoint **out) {
@@ -32,20 +31,8 @@ static pl_status read_config(const pl_checkpoint *checkpoint, const char *path,
 
 static pl_status build(pl_comm *comm, pl_restored *r) {
   pl_dtype precision;
-  pl_space *space = NULL;
   PL_TRY(pl_precision_setting(&r->config, &precision));
-  PL_TRY(pl_space_create(&space));
-  pl_method_setup setup = {.config = &r->config,
-                           .comm = comm,
-                           .backend = pl_cpu_backend(),
-                           .precision = precision,
-                           .space = space};
-  pl_status status = pl_method_create(&setup, &r->method);
-  if (status != PL_OK) {
-    pl_space_destroy(&space);
-    return status;
-  }
-  PL_TRY(pl_state_create(comm, space, precision, (size_t)r->config.comm.bucket_bytes, &r->state));
+  PL_TRY(pl_state_build(comm, &r->config, precision, &r->state, &r->method));
   return pl_method_compile_encoder(r->method, (int)r->config.eval.micro, &r->encoder);
 }
 

@@ -21,10 +21,7 @@ pl_status pl_build_text(char text[PL_BUILD_TEXT]) {
 }
 
 static pl_status read_config(const char *const *operands, int count, pl_config *config) {
-  pl_config_defaults(config);
-  PL_TRY(pl_config_read(config, operands[0]));
-  for (int i = 1; i < count; i++) PL_TRY(pl_config_override(config, operands[i]));
-  PL_TRY(pl_config_check(config));
+  PL_TRY(pl_config_load(config, operands[0], operands + 1, count - 1));
   /* From here on the folder has its name, in the saved configuration too. */
   char folder[PL_PATH_MAX];
   pl_config_run_dir(config, folder);

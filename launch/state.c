@@ -8,16 +8,31 @@
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
+#include "runtime/cpu/cpu.h"
 
-pl_status pl_state_create(pl_comm *comm, pl_space *space, pl_dtype precision, size_t bucket_bytes,
-                          pl_state *state) {
-  *state = (pl_state){.space = space};
-  PL_TRY(pl_space_seal(space, precision, bucket_bytes));
+/* Seals and cuts the space and reserves memory for what it holds. */
+static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype precision,
+                         pl_state *state) {
+  pl_space *space = state->space;
+  PL_TRY(pl_space_seal(space, precision, (size_t)config->comm.bucket_bytes));
   PL_TRY(pl_slice_create(space, pl_comm_size(comm), pl_comm_rank(comm), &state->slice));
   state->master = pl_alloc((size_t)state->slice->blocks * PL_BLOCK, sizeof *state->master);
   state->buffers = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof *state->buffers);
   state->image = pl_alloc(pl_space_image_bytes(space), 1);
   return state->master && state->buffers && state->image ? PL_OK : PL_E_INTERNAL;
+}
+
+pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision,
+                         pl_state *state, pl_method **method) {
+  *state = (pl_state){0};
+  PL_TRY(pl_space_create(&state->space));
+  pl_method_setup setup = {.config = config,
+                           .comm = comm,
+                           .backend = pl_cpu_backend(),
+                           .precision = precision,
+                           .space = state->space};
+  PL_TRY(pl_method_create(&setup, method));
+  return reserve(comm, config, precision, state);
 }
 
 void pl_state_free(pl_state *state) {

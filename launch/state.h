@@ -3,6 +3,7 @@
 #define LAUNCH_STATE_H
 
 #include "comm/comm.h"
+#include "models/method.h"
 #include "runtime/config/config.h"
 #include "runtime/optim/optim.h"
 #include "runtime/store/checkpoint.h"
@@ -19,10 +20,10 @@ typedef struct pl_state {
   int64_t step;    /* steps done */
 } pl_state;
 
-/* Seals the space, cuts it and reserves memory. Takes the space over, also on failure. Not
- * collective. */
-pl_status pl_state_create(pl_comm *comm, pl_space *space, pl_dtype precision, size_t bucket_bytes,
-                          pl_state *state);
+/* The configured method and the state that its parameters make up: space sealed and cut, memory
+ * reserved, nothing initialised. Both are the caller's, also after an error. Not collective. */
+pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision,
+                         pl_state *state, pl_method **method);
 void pl_state_free(pl_state *state);
 
 /* Initial parameters and buffers, image gathered. Collective. */

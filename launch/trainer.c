@@ -16,7 +16,6 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
 #include "runtime/base/tree.h"
-#include "runtime/cpu/cpu.h"
 #include "runtime/data/loader.h"
 
 /* A run on this rank. */
@@ -71,21 +70,9 @@ static pl_status on_gradient(void *context, int param) {
 
 /* Network, state and what moves it. Not collective up to the method's preparation. */
 static pl_status build_state(trainer *t) {
-  pl_space *space = NULL;
   PL_TRY(pl_precision_setting(t->config, &t->precision));
-  PL_TRY(pl_space_create(&space));
-  pl_method_setup setup = {.config = t->config,
-                           .comm = t->comm,
-                           .backend = pl_cpu_backend(),
-                           .precision = t->precision,
-                           .space = space};
-  pl_status status = pl_method_create(&setup, &t->method);
-  if (status != PL_OK) {
-    pl_space_destroy(&space);
-    return status;
-  }
-  PL_TRY(pl_state_create(t->comm, space, t->precision, (size_t)t->config->comm.bucket_bytes,
-                         &t->state));
+  PL_TRY(pl_state_build(t->comm, t->config, t->precision, &t->state, &t->method));
+  const pl_space *space = t->state.space;
   pl_optim_options options = pl_optim_settings(t->config);
   PL_TRY(pl_optim_create(space, t->state.slice, pl_comm_ranks(t->comm), &options, &t->optim));
   PL_TRY(pl_gradsum_create(space, t->leaves, &t->sums));
