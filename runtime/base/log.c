@@ -12,18 +12,11 @@ static struct {
   pl_log_level level;
   FILE *file;
   int progress_shown; /* a progress line stands on the terminal, without a newline */
-  char prefix[256];
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = PL_LOG_INFO};
 
 void pl_log_set_level(pl_log_level level) {
   pthread_mutex_lock(&sink.lock);
   sink.level = level;
-  pthread_mutex_unlock(&sink.lock);
-}
-
-void pl_log_set_prefix(const char *prefix) {
-  pthread_mutex_lock(&sink.lock);
-  snprintf(sink.prefix, sizeof sink.prefix, "%s", prefix ? prefix : "");
   pthread_mutex_unlock(&sink.lock);
 }
 
@@ -52,7 +45,7 @@ static void write_to_file(const char *level, const char *text) {
   time_t now = time(NULL);
   struct tm broken_down;
   strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", localtime_r(&now, &broken_down));
-  fprintf(sink.file, "%s %s%s%s\n", stamp, level, sink.prefix, text);
+  fprintf(sink.file, "%s %s%s\n", stamp, level, text);
   fflush(sink.file);
 }
 
@@ -67,7 +60,7 @@ void pl_log(pl_log_level level, const char *format, ...) {
   if (level >= sink.level) {
     if (sink.progress_shown) fputc('\n', stderr);
     sink.progress_shown = 0;
-    fprintf(stderr, "%s%s%s\n", sink.prefix, names[level], text);
+    fprintf(stderr, "%s%s\n", names[level], text);
   }
   write_to_file(names[level], text);
   pthread_mutex_unlock(&sink.lock);

@@ -12,9 +12,6 @@ typedef enum pl_log_level { PL_LOG_DEBUG, PL_LOG_INFO, PL_LOG_WARN, PL_LOG_ERROR
 /* Lines below `level` are not shown on stderr. Not collective. */
 void pl_log_set_level(pl_log_level level);
 
-/* A word put before each line, such as "[rank 3 of 8 on node7] "; copied. NULL or "" for none. */
-void pl_log_set_prefix(const char *prefix);
-
 /* Appends all further lines, with time stamps, to the file at `path`. PL_E_IO when it can't be
  * opened. */
 pl_status pl_log_open(const char *path);

@@ -48,6 +48,4 @@ static size_t status_kilobytes(const char *name) {
   return kilobytes;
 }
 
-size_t pl_resident_bytes(void) { return status_kilobytes("VmRSS:") * 1024; }
-
 size_t pl_peak_resident_bytes(void) { return status_kilobytes("VmHWM:") * 1024; }

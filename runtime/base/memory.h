@@ -19,9 +19,7 @@ void pl_free(void *block);
 /* A copy of a string, owned by the caller (pl_free). NULL as for pl_alloc. */
 char *pl_strdup(const char *text);
 
-/* Resident memory of this process now and at its highest, in bytes; 0 where the system tells none.
- */
-size_t pl_resident_bytes(void);
+/* Resident memory of this process at its highest, in bytes; 0 where the system tells none. */
 size_t pl_peak_resident_bytes(void);
 
 /* Rounds up to a multiple of PL_ALIGNMENT. */
