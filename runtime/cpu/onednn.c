@@ -218,12 +218,6 @@ size_t pl_dnn_conv_scratch_bytes(const pl_dnn_conv *conv) {
   return weights + pl_align_up(conv->scratchpad_bytes);
 }
 
-const char *pl_dnn_conv_implementation(const pl_dnn_conv *conv) {
-  const char *name = "";
-  dnnl_primitive_desc_query(conv->desc, dnnl_query_impl_info_str, 0, &name);
-  return name;
-}
-
 static pl_status execute(pl_dnn_conv *conv, dnnl_primitive_t primitive, int count,
                          const dnnl_exec_arg_t *args) {
   PL_TRY(checked(dnnl_primitive_execute(primitive, conv->stream, count, args), "execute"));

@@ -41,7 +41,4 @@ pl_status pl_dnn_conv_backward_data(pl_dnn_conv *conv, const void *dy, void *dx,
 pl_status pl_dnn_conv_backward_weights(pl_dnn_conv *conv, const void *x, const void *dy,
                                        float *dweight, void *scratch);
 
-/* The name of the implementation that oneDNN chose; lives as long as `conv`. */
-const char *pl_dnn_conv_implementation(const pl_dnn_conv *conv);
-
 #endif

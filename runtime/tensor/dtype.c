@@ -8,8 +8,3 @@ void pl_convert_f32_to_bf16(pl_bf16 *to, const float *from, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) to[i] = pl_f32_to_bf16(from[i]);
 }
-
-void pl_convert_bf16_to_f32(float *to, const pl_bf16 *from, size_t n) {
-#pragma omp simd
-  for (size_t i = 0; i < n; i++) to[i] = pl_bf16_to_f32(from[i]);
-}

@@ -34,6 +34,5 @@ static inline pl_bf16 pl_f32_to_bf16(float value) {
 
 /* n elements; the arrays must not overlap. */
 void pl_convert_f32_to_bf16(pl_bf16 *to, const float *from, size_t n);
-void pl_convert_bf16_to_f32(float *to, const pl_bf16 *from, size_t n);
 
 #endif
