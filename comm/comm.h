@@ -43,6 +43,11 @@ const char *pl_comm_backend(const pl_comm *comm); /* "self" or "mpi" */
 /* Whether the ranks on this host are bound to disjoint sets of processors. */
 bool pl_comm_bound_apart(const pl_comm *comm);
 
+/* A sign of life for the watchdog (comm/watchdog.h): what this rank is at ("training",
+ * "evaluation"; a static string) and at which step; -1 leaves the step as it was. Cheap. From the
+ * thread that makes the collective calls. Not collective. */
+void pl_comm_alive(pl_comm *comm, int64_t step, const char *doing);
+
 /* Collective. */
 pl_status pl_comm_barrier(pl_comm *comm);
 

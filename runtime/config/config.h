@@ -33,6 +33,11 @@ typedef struct pl_duration_list {
   pl_duration value[PL_CONFIG_LIST];
 } pl_duration_list;
 
+typedef struct pl_real_list {
+  int count;
+  double value[PL_CONFIG_LIST];
+} pl_real_list;
+
 /* Values of enumerated keys; the words are those of the table. */
 typedef enum {
   PL_CFG_ENCODER_RESNET18,
@@ -63,14 +68,26 @@ typedef enum {
 } pl_cfg_schedule;
 typedef enum { PL_CFG_SCALING_NONE, PL_CFG_SCALING_LINEAR, PL_CFG_SCALING_SQRT } pl_cfg_scaling;
 typedef enum { PL_CFG_INTERPOLATION_BILINEAR, PL_CFG_INTERPOLATION_BICUBIC } pl_cfg_interpolation;
+typedef enum { PL_CFG_RESUME_NEVER, PL_CFG_RESUME_AUTO } pl_cfg_resume;
+typedef enum {
+  PL_CFG_BEST_NONE,
+  PL_CFG_BEST_LOSS,
+  PL_CFG_BEST_KNN,
+  PL_CFG_BEST_LINEAR
+} pl_cfg_best;
+typedef enum { PL_CFG_EVAL_KNN, PL_CFG_EVAL_LINEAR, PL_CFG_EVAL_BOTH } pl_cfg_eval;
+typedef enum { PL_CFG_WEIGHTS_TRAINED, PL_CFG_WEIGHTS_AVERAGE } pl_cfg_weights;
 typedef enum { PL_CFG_AUGMENT_CIFAR, PL_CFG_AUGMENT_IMAGENET, PL_CFG_AUGMENT_NONE } pl_cfg_augment;
 
 typedef struct pl_config {
   struct {
     char name[PL_CONFIG_TEXT], dir[PL_CONFIG_TEXT];
     int64_t seed;
-    bool overwrite;  /* replace an earlier run in run.dir */
-    int64_t threads; /* compute threads per rank; 0: auto */
+    bool overwrite;              /* replace an earlier run in run.dir */
+    int64_t threads;             /* compute threads per rank; 0: auto */
+    int64_t resume;              /* pl_cfg_resume */
+    bool resume_force;           /* go on with a changed configuration */
+    double time_limit, watchdog; /* seconds; 0: none */
   } run;
   struct {
     char train[PL_CONFIG_TEXT], val[PL_CONFIG_TEXT]; /* dataset folders */
@@ -125,20 +142,41 @@ typedef struct pl_config {
     int64_t schedule;
     double final_ratio, gamma;
     pl_duration_list milestones;
+    double average; /* decay of the running average of the weights; 0: none */
   } optim;
   struct {
     double epochs; /* used when steps is -1 */
     int64_t steps; /* -1: by epochs; 0 saves the untrained state */
     int64_t precision;
-    int64_t diagnostics; /* uniformity every this many steps; 0: never */
+    int64_t diagnostics;     /* uniformity every this many steps; 0: never */
+    int64_t nonfinite_limit; /* steps that may be passed over */
   } train;
   struct {
+    pl_duration every; /* 0: only at the end */
+    int64_t keep;      /* newest ones kept */
+    int64_t best;      /* pl_cfg_best */
+  } checkpoint;
+  struct {
+    pl_duration every; /* 0: not during training */
+    int64_t kind;      /* pl_cfg_eval: what is judged during training */
+    int64_t weights;   /* pl_cfg_weights */
+    int64_t micro;     /* images per forward in evaluation */
     struct {
       int64_t k;
       double temperature;
     } knn;
-    int64_t micro; /* images per forward in evaluation */
+    struct {
+      pl_real_list rates; /* learning rates, all tried at once */
+      double epochs;
+      int64_t batch;
+      double momentum, weight_decay;
+      double holdout; /* share of the training samples that chooses among the rates */
+      bool augment;   /* crops and flips, embedded anew each epoch */
+    } linear;
   } eval;
+  struct {
+    int64_t samples; /* whose embeddings the report pictures; 0: no pictures */
+  } report;
 } pl_config;
 
 /* Sets every key to its default. */
@@ -168,6 +206,11 @@ pl_status pl_config_check(const pl_config *config);
 /* All of the above: defaults, file, overrides in their order, checks. */
 pl_status pl_config_load(pl_config *config, const char *path, const char *const *overrides,
                          int count);
+
+/* Names, separated by ", ", of the keys by which a run that goes on as `now` would leave the
+ * trajectory that it began as `then`; those that concern only where and how it runs, what is saved
+ * and what is judged may differ. Empty where there are none. The caller owns the text (pl_free). */
+pl_status pl_config_changes(const pl_config *then, const pl_config *now, char **names);
 
 /* The effective configuration as YAML: every key, grouped, readable by pl_config_parse with the
  * same result, bit for bit. The caller owns the text (pl_free). */

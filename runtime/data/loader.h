@@ -53,6 +53,18 @@ void pl_loader_destroy(pl_loader **loader);
  */
 pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf);
 
+/* What became of the samples drawn from one shard; a line of the sample ledger. */
+typedef struct pl_ledger_line {
+  int64_t seen;     /* samples of it that were served as drawn */
+  int64_t repeated; /* times that one of its samples stood in for a corrupt one */
+  int64_t skipped;  /* times that a corrupt one of its samples was drawn */
+} pl_ledger_line;
+
+/* One line for each shard, of all leaves handed out so far, each sample of a step counted once
+ * whatever the passes: seen + skipped over all shards is the number of samples drawn. For the
+ * thread that calls pl_loader_next; valid as long as the loader. */
+const pl_ledger_line *pl_loader_ledger(const pl_loader *loader);
+
 /* Milliseconds that pl_loader_next has waited so far, and different corrupt samples met so far. */
 double pl_loader_wait_ms(const pl_loader *loader);
 int64_t pl_loader_skipped(const pl_loader *loader);
