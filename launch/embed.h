@@ -7,19 +7,33 @@
 #include "runtime/data/dataset.h"
 #include "runtime/net/net.h"
 
-/* The part of a dataset's representations that this rank computed: consecutive samples. The cut
- * follows the micro-batches of `eval.micro` images, so each representation is computed in the same
- * company, hence bitwise the same, on any number of ranks. */
+/* Which samples, and which views of them; all zero: every sample, evaluation views. */
+typedef struct pl_embed_options {
+  bool random;   /* crops and flips, no colours, drawn anew for each (run.seed, epoch, sample) */
+  int64_t epoch; /* of random views */
+  int64_t limit; /* > 0: only so many samples, drawn by run.seed; all where there are no more */
+} pl_embed_options;
+
+/* The representations that this rank computed: those of samples [first, first + count), or with a
+ * limit of samples [first, first + count) of the draw. The cut follows the micro-batches of
+ * `eval.micro` images, so each representation is computed in the same company, hence bitwise the
+ * same, on any number of ranks. */
 typedef struct pl_representations {
-  int64_t first, count; /* samples [first, first + count) of the dataset; count may be 0 */
+  int64_t first, count; /* count may be 0 */
   int width;
   float *values;   /* (count, width) */
-  int32_t *labels; /* (count) */
+  int32_t *labels; /* (count); -1 without label */
+  int64_t *sample; /* (count): indices in the dataset; ascending unless there is a limit */
 } pl_representations;
 
-/* Sends evaluation views of all samples through `encoder` (compiled for eval.micro rows, loaded).
- * `what` is named in the progress line. The caller frees the result, also after an error. Errors
- * are agreed. Collective. */
+/* Sends views of samples through `encoder` (compiled for eval.micro rows, loaded). `what` is named
+ * in the progress line. The caller frees the result, also after an error. Errors are agreed.
+ * Collective; options must match on all ranks. */
+pl_status pl_embed_views(pl_comm *comm, const pl_config *config, const pl_dataset *dataset,
+                         pl_net *encoder, const pl_embed_options *options, const char *what,
+                         pl_representations *out);
+
+/* The same for evaluation views of all samples. */
 pl_status pl_embed(pl_comm *comm, const pl_config *config, const pl_dataset *dataset,
                    pl_net *encoder, const char *what, pl_representations *out);
 void pl_representations_free(pl_representations *r);
