@@ -2,27 +2,13 @@
 
 #include <string.h>
 
+#include "comm/reduce.h"
+#include "launch/checkpoints.h"
 #include "launch/settings.h"
-#include "runtime/base/file.h"
-
-/* A checkpoint is told from a run by its manifest. */
-static pl_status open_checkpoint(const char *path, pl_checkpoint **out) {
-  char inner[PL_PATH_MAX];
-  PL_TRY(pl_path_join(path, "manifest.yaml", inner));
-  if (pl_path_exists(inner)) return pl_checkpoint_open(path, out);
-  PL_TRY(pl_path_join(path, "checkpoints", inner));
-  if (!pl_is_folder(inner)) {
-    return PL_FAIL(PL_E_DATA,
-                   "%s is neither a run (no checkpoints/ in it) nor a checkpoint (no "
-                   "manifest.yaml)",
-                   path);
-  }
-  return pl_checkpoint_open_newest(inner, out);
-}
 
 static pl_status read_config(const pl_checkpoint *checkpoint, const char *path,
                              const char *const *overrides, int count, pl_config *config) {
-  const char *yaml = pl_checkpoint_config(checkpoint);
+  const char *yaml = pl_checkpoint_get_manifest(checkpoint)->config_yaml;
   pl_config_defaults(config);
   PL_TRY(pl_config_parse(config, path, yaml, strlen(yaml)));
   for (int i = 0; i < count; i++) PL_TRY(pl_config_override(config, overrides[i]));
@@ -36,23 +22,31 @@ static pl_status build(pl_comm *comm, pl_restored *r) {
   return pl_method_compile_encoder(r->method, (int)r->config.eval.micro, &r->encoder);
 }
 
+/* The weights that eval.weights names, into the image and the buffers that nets are loaded from. */
+static pl_status choose_weights(pl_comm *comm, pl_restored *r) {
+  pl_state *state = &r->state;
+  if (r->config.eval.weights != PL_CFG_WEIGHTS_AVERAGE) return PL_OK;
+  memcpy(state->buffers, state->average_buffers,
+         (size_t)pl_space_buffer_elements(state->space) * sizeof *state->buffers);
+  return pl_image_gather(comm, state->space, state->slice, state->average, state->image);
+}
+
 pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrides, int count,
                      pl_restored *out) {
-  *out = (pl_restored){0};
+  pl_status status;
   pl_checkpoint *checkpoint = NULL;
-  pl_status status = pl_comm_agree(comm, open_checkpoint(path, &checkpoint));
-  if (status == PL_OK) {
-    status = pl_comm_agree_same(comm, "the checkpoint", pl_checkpoint_state_hash(checkpoint), 33);
-  }
-  if (status == PL_OK) {
-    status = pl_comm_agree(comm, read_config(checkpoint, path, overrides, count, &out->config));
-  }
-  if (status == PL_OK) status = pl_comm_agree(comm, build(comm, out));
-  if (status == PL_OK) status = pl_state_load(comm, checkpoint, &out->state);
-  if (status == PL_OK) {
-    out->step = out->state.step;
-    status = pl_comm_agree(comm, pl_net_load(out->encoder, out->state.image, out->state.buffers));
-  }
+  *out = (pl_restored){0};
+  PL_TRY_OR(done, status, pl_checkpoints_find(comm, path, &checkpoint));
+  const pl_checkpoint_manifest *manifest = pl_checkpoint_get_manifest(checkpoint);
+  out->step = manifest->step;
+  memcpy(out->state_hash, manifest->state_hash, sizeof out->state_hash);
+  PL_TRY_OR(done, status,
+            pl_comm_agree(comm, read_config(checkpoint, path, overrides, count, &out->config)));
+  PL_TRY_OR(done, status, pl_comm_agree(comm, build(comm, out)));
+  PL_TRY_OR(done, status, pl_state_load(comm, checkpoint, false, &out->state, NULL));
+  PL_TRY_OR(done, status, choose_weights(comm, out));
+  status = pl_comm_agree(comm, pl_net_load(out->encoder, out->state.image, out->state.buffers));
+done:
   pl_checkpoint_close(&checkpoint);
   return status;
 }

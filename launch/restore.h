@@ -9,12 +9,13 @@
 typedef struct pl_restored {
   pl_config config; /* the run's, with the given overrides */
   int64_t step;
-  pl_state state;
+  char state_hash[PL_CHECKPOINT_HASH];
+  pl_state state; /* with the weights that config.eval.weights names in image and buffers */
   pl_method *method;
   pl_net *encoder; /* for config.eval.micro rows, loaded */
 } pl_restored;
 
-/* Opens `path`: a checkpoint's folder, or a run's, whose newest whole checkpoint is taken. Applies
+/* Opens `path` (pl_checkpoints_find): a checkpoint's folder, or a run's. Applies
  * `overrides` ("key=value"). `out` must be freed, also after an error. Errors are agreed.
  * Collective.
  */

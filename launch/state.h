@@ -1,4 +1,5 @@
-/* The state of a run: the flat vectors that training moves, their hash, and their checkpoint. */
+/* The state of a run: the flat vectors that training moves, their hash, and what a checkpoint holds
+ * of them. */
 #ifndef LAUNCH_STATE_H
 #define LAUNCH_STATE_H
 
@@ -9,15 +10,19 @@
 #include "runtime/store/checkpoint.h"
 #include "runtime/tensor/space.h"
 
-/* Master parameters and moments exist on the owner of each slice; buffers and the compute image are
- * the same on all ranks. */
+/* Master parameters, their average and moments exist on the owner of each slice; buffers and the
+ * compute image are the same on all ranks. The average is there with optim.average only, and is
+ * that of the parameters and of the buffers (running statistics must fit the weights they are used
+ * with). */
 typedef struct pl_state {
-  pl_space *space; /* sealed; owned */
-  pl_slice *slice; /* owned */
-  float *master;   /* (slice blocks * PL_BLOCK) */
-  float *buffers;  /* (buffer elements) */
-  void *image;     /* (image bytes) */
-  int64_t step;    /* steps done */
+  pl_space *space;        /* sealed; owned */
+  pl_slice *slice;        /* owned */
+  float *master;          /* (slice blocks * PL_BLOCK) */
+  float *average;         /* likewise, or NULL */
+  float *buffers;         /* (buffer elements) */
+  float *average_buffers; /* likewise, or NULL */
+  void *image;            /* (image bytes) */
+  int64_t step;           /* steps done */
 } pl_state;
 
 /* The configured method and the state that its parameters make up: space sealed and cut, memory
@@ -29,15 +34,27 @@ void pl_state_free(pl_state *state);
 /* Initial parameters and buffers, image gathered. Collective. */
 pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed);
 
-/* xxHash128 over the hashes of parameters, each moment, and buffers: names the trajectory. `optim`
- * may be NULL. Collective. */
-pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim, char text[33]);
+/* After step number state->step (from 0) has moved the parameters: average += (1 - d) (values -
+ * average) with d = min(decay, (1 + step) / (10 + step)), which lets young averages follow quickly
+ * (as TensorFlow's ExponentialMovingAverage with num_updates). Does nothing without an average. Not
+ * collective. */
+void pl_state_follow(pl_state *state, double decay);
 
-/* Saves the state to run.dir/checkpoints. Errors are agreed. Collective. */
-pl_status pl_state_save(pl_comm *comm, const pl_config *config, const pl_state *state,
-                        pl_optim *optim, const char *hash, int64_t position, int64_t skipped);
+/* xxHash128 over the hashes of all vectors: names the trajectory. `optim` may be NULL. Collective.
+ */
+pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,
+                        char text[PL_CHECKPOINT_HASH]);
 
-/* Fills master, buffers and image from a checkpoint. Errors are agreed. Collective. */
-pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, pl_state *state);
+/* What a checkpoint holds of the state: vectors over the slice ("params", the moments of `optim` by
+ * their names, "average"), and vectors that all ranks hold alike ("buffers", "average_buffers").
+ * They point into state and `optim`, which may be NULL. */
+pl_checkpoint_vectors pl_state_sliced(const pl_state *state, pl_optim *optim);
+pl_checkpoint_vectors pl_state_replicated(const pl_state *state);
+
+/* Fills the state and the moments of `optim` (which may be NULL) from a verified checkpoint, and
+ * gathers the image. With `lenient`, moments and averages that the checkpoint lacks are left as
+ * they would be at a start, with a warning. Errors are agreed. Collective. */
+pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, bool lenient,
+                        pl_state *state, pl_optim *optim);
 
 #endif
