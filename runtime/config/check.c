@@ -87,6 +87,11 @@ static pl_status check_run(const pl_config *config) {
     return PL_FAIL(PL_E_USAGE, "run.name '%s' can't be the name of a folder; run.dir takes a path",
                    name);
   }
+  if (config->run.overwrite && config->run.resume == PL_CFG_RESUME_AUTO) {
+    return PL_FAIL(PL_E_USAGE,
+                   "run.overwrite removes the run that run.resume=auto would go on with: give one "
+                   "of the two");
+  }
   if (*config->data.train == '\0') {
     return PL_FAIL(PL_E_USAGE, "data.train is not given: it names the dataset folder to train on");
   }
@@ -102,6 +107,37 @@ static pl_status check_optim(const pl_config *config) {
   return check_milestones(config);
 }
 
+/* eval.kind must include what the best checkpoint is chosen by. */
+static pl_status check_best(const pl_config *config) {
+  int64_t best = config->checkpoint.best, kind = config->eval.kind;
+  if (best != PL_CFG_BEST_KNN && best != PL_CFG_BEST_LINEAR) return PL_OK;
+  const char *name = best == PL_CFG_BEST_KNN ? "knn" : "linear";
+  if (config->eval.every.amount == 0) {
+    return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs eval.every above 0", name);
+  }
+  int64_t other = best == PL_CFG_BEST_KNN ? PL_CFG_EVAL_LINEAR : PL_CFG_EVAL_KNN;
+  if (kind != other) return PL_OK;
+  return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs eval.kind=%s or both", name, name);
+}
+
+static pl_status check_eval(const pl_config *config) {
+  if (config->eval.every.amount > 0 && *config->data.val == '\0') {
+    return PL_FAIL(PL_E_USAGE, "eval.every needs data.val, the dataset folder to evaluate on");
+  }
+  if (config->eval.weights == PL_CFG_WEIGHTS_AVERAGE && config->optim.average == 0) {
+    return PL_FAIL(PL_E_USAGE, "eval.weights=average needs optim.average above 0");
+  }
+  int rates = config->eval.linear.rates.count;
+  if (rates == 0) return PL_FAIL(PL_E_USAGE, "eval.linear.rates is empty");
+  if (rates > 1 && config->eval.linear.holdout == 0) {
+    return PL_FAIL(PL_E_USAGE,
+                   "eval.linear.holdout 0 leaves nothing to choose by among the %d of "
+                   "eval.linear.rates: give a share, or one rate",
+                   rates);
+  }
+  return check_best(config);
+}
+
 pl_status pl_config_check(const pl_config *config) {
   PL_TRY(check_run(config));
   PL_TRY(check_batch(config));
@@ -110,5 +146,6 @@ pl_status pl_config_check(const pl_config *config) {
     return PL_FAIL(PL_E_USAGE, "method.projector is empty: its last layer makes the embedding");
   }
   PL_TRY(check_augment(config));
-  return check_optim(config);
+  PL_TRY(check_optim(config));
+  return check_eval(config);
 }

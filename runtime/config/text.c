@@ -49,6 +49,54 @@ void pl_format_real(double value, char out[PL_REAL_TEXT]) {
   }
 }
 
+static const struct {
+  const char *name;
+  double seconds;
+} time_units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+enum { TIME_UNITS = sizeof time_units / sizeof time_units[0] };
+
+/* Hours, minutes and seconds in whole numbers, the latter two below 60. */
+static bool parse_clock(const char *text, double *seconds) {
+  static const char digits[] = "0123456789";
+  double total = 0;
+  for (int part = 0; part < 3; part++) {
+    size_t length = strspn(text, digits);
+    if (length == 0 || length > 9 || (part > 0 && length > 2)) return false;
+    long number = strtol(text, NULL, 10);
+    if ((part > 0 && number >= 60) || text[length] != (part < 2 ? ':' : '\0')) return false;
+    total = 60 * total + (double)number;
+    text += length + 1;
+  }
+  *seconds = total;
+  return true;
+}
+
+bool pl_parse_time(const char *text, double *seconds) {
+  if (strchr(text, ':')) return parse_clock(text, seconds);
+  size_t length = strcspn(text, " ");
+  char amount[PL_REAL_TEXT] = "";
+  if (length >= sizeof amount || text[length] == '\0') return false;
+  memcpy(amount, text, length);
+  for (int k = 0; k < TIME_UNITS; k++) {
+    double number = 0;
+    if (strcmp(text + length + 1, time_units[k].name) != 0) continue;
+    if (!pl_parse_real(amount, &number) || !isfinite(number * time_units[k].seconds)) return false;
+    *seconds = number * time_units[k].seconds;
+    return true;
+  }
+  return false;
+}
+
+void pl_format_time(double seconds, char out[PL_REAL_TEXT]) {
+  int k = 0;
+  /* A product with a unit could round where doubles no longer hold all whole numbers. */
+  if (fabs(seconds) >= 1e15) k = TIME_UNITS - 1;
+  while (k < TIME_UNITS - 1 && fmod(seconds, time_units[k].seconds) != 0) k++;
+  pl_format_real(seconds / time_units[k].seconds, out);
+  size_t length = strlen(out); /* at most 24: sign, 17 digits, point, exponent of 5 */
+  snprintf(out + length, PL_REAL_TEXT - length, " %s", time_units[k].name);
+}
+
 const char *pl_choice_word(const char *choices, int64_t index, size_t *length) {
   for (const char *word = choices; index >= 0; index--) {
     *length = strcspn(word, "|");

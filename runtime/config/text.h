@@ -1,6 +1,6 @@
 /* Small pieces of text from outside: numbers read strictly, reals printed so that they read back as
- * the same bits, words chosen from a list, the nearest of several names. Shared by the YAML reader
- * and the parser of command-line options. */
+ * the same bits, times, words chosen from a list, the nearest of several names. Shared by the YAML
+ * reader and the parser of command-line options. */
 #ifndef PL_CONFIG_TEXT_H
 #define PL_CONFIG_TEXT_H
 
@@ -17,6 +17,13 @@ enum { PL_REAL_TEXT = 32 };
 /* The shortest decimal that pl_parse_real turns into the very bits of the finite `value`: 0.2 is
  * "0.2", a million "1000000", and a billionth "1.0e-09". */
 void pl_format_real(double value, char out[PL_REAL_TEXT]);
+
+/* A time with its unit, "90 s", "45 min", "1.5 h", "2 d", or as "h:m:s": "2:30:00". False where the
+ * text is nothing of that. */
+bool pl_parse_time(const char *text, double *seconds);
+/* The finite `seconds` in the largest unit in which they are a whole number; pl_parse_time gives
+ * the very bits back. */
+void pl_format_time(double seconds, char out[PL_REAL_TEXT]);
 
 /* The index of `word` in the list `choices`, "folder|cifar10|cifar100"; -1 where it is not there.
  */

@@ -3,23 +3,31 @@
 #include <strings.h>
 
 #include "runtime/config/keys.h"
-#include "runtime/config/text.h"
+
+/* How a list lies in memory, by the type of its elements. */
+#define LIST(type) \
+  { offsetof(type, count), offsetof(type, value), sizeof((type *)NULL)->value[0], sizeof(type) }
+static const struct list_layout {
+  size_t count, first, stride, size;
+} lists[] = {[PL_KEY_INTEGER] = LIST(pl_int_list),
+             [PL_KEY_REAL] = LIST(pl_real_list),
+             [PL_KEY_DURATION] = LIST(pl_duration_list)};
 
 /* Where in pl_config element `index` of a key of any shape lies (index 0 for ONE). */
 static size_t element_offset(const pl_key *key, int index) {
   size_t i = (size_t)index;
   if (key->shape == PL_KEY_ONE) return key->offset;
   if (key->shape == PL_KEY_TRIPLE) return key->offset + i * sizeof(double);
-  if (key->type == PL_KEY_INTEGER) {
-    return key->offset + offsetof(pl_int_list, value) + i * sizeof(int64_t);
-  }
-  return key->offset + offsetof(pl_duration_list, value) + i * sizeof(pl_duration);
+  return key->offset + lists[key->type].first + i * lists[key->type].stride;
 }
 
 /* Where the number of elements of a LIST lies. */
-static size_t count_offset(const pl_key *key) {
-  return key->offset + (key->type == PL_KEY_INTEGER ? offsetof(pl_int_list, count)
-                                                    : offsetof(pl_duration_list, count));
+static size_t count_offset(const pl_key *key) { return key->offset + lists[key->type].count; }
+
+static int element_count(const pl_key *key, const pl_config *config) {
+  if (key->shape == PL_KEY_ONE) return 1;
+  if (key->shape == PL_KEY_TRIPLE) return 3;
+  return *(const int *)((const char *)config + count_offset(key));
 }
 
 static pl_status refuse(const pl_key *key, const char *wanted, const char *text, bool quoted) {
@@ -29,12 +37,20 @@ static pl_status refuse(const pl_key *key, const char *wanted, const char *text,
   return PL_FAIL(PL_E_USAGE, "%s wants %s, not %s%s%s", key->name, wanted, mark, shown, mark);
 }
 
+void pl_value_format(const pl_key *key, double number, char out[PL_REAL_TEXT]) {
+  if (key->type == PL_KEY_TIME) {
+    pl_format_time(number, out);
+  } else {
+    pl_format_real(number, out);
+  }
+}
+
 static pl_status check_range(const pl_key *key, double number) {
   if (number >= key->low && number <= key->high) return PL_OK;
   char value[PL_REAL_TEXT], low[PL_REAL_TEXT], high[PL_REAL_TEXT];
-  pl_format_real(number, value);
-  pl_format_real(key->low, low);
-  pl_format_real(key->high, high);
+  pl_value_format(key, number, value);
+  pl_value_format(key, key->low, low);
+  pl_value_format(key, key->high, high);
   if (isinf(key->high)) {
     return PL_FAIL(PL_E_USAGE, "%s must be at least %s, not %s", key->name, low, value);
   }
@@ -104,6 +120,25 @@ static pl_status set_duration(const pl_key *key, pl_duration *value, const char 
   return PL_OK;
 }
 
+static pl_status set_time(const pl_key *key, double *value, const char *text, bool quoted) {
+  if (strcmp(text, key->word) == 0) {
+    *value = (double)key->word_value;
+    return PL_OK;
+  }
+  double number = 0;
+  if (pl_parse_real(text, &number)) {
+    return PL_FAIL(PL_E_USAGE, "%s needs a unit: '%s s', '%s min', '%s h' or '%s d'?", key->name,
+                   text, text, text, text);
+  }
+  if (!pl_parse_time(text, &number)) {
+    return refuse(key, "a time such as '90 s', '45 min', '1.5 h', '2 d' or '2:30:00', or 'none'",
+                  text, quoted);
+  }
+  PL_TRY(check_range(key, number));
+  *value = number;
+  return PL_OK;
+}
+
 /* Finds what would break a line of a log, a path or the effective YAML: control characters of ASCII
  * and of the range above it, the two line separators and the byte-order mark of Unicode, and what
  * is no character at all. The text is valid UTF-8. */
@@ -148,6 +183,7 @@ static pl_status set_element(const pl_key *key, void *at, const char *text, bool
     case PL_KEY_TEXT: return set_text(key, at, text);
     case PL_KEY_CHOICE: return set_choice(key, at, text, quoted);
     case PL_KEY_DURATION: return set_duration(key, at, text, quoted);
+    case PL_KEY_TIME: return set_time(key, at, text, quoted);
   }
   return PL_FAIL(PL_E_INTERNAL, "%s: type %d", key->name, (int)key->type);
 }
@@ -164,8 +200,7 @@ pl_status pl_value_begin(const pl_key *key, pl_config *config) {
     return PL_FAIL(PL_E_USAGE, "%s wants a single value, not a list", key->name);
   }
   if (key->shape == PL_KEY_LIST) {
-    size_t size = key->type == PL_KEY_INTEGER ? sizeof(pl_int_list) : sizeof(pl_duration_list);
-    memset((char *)config + key->offset, 0, size);
+    memset((char *)config + key->offset, 0, lists[key->type].size);
   }
   return PL_OK;
 }
@@ -208,6 +243,32 @@ void pl_value_set_known(const pl_key *key, pl_config *config, const char *text) 
   pl_status status = set_known(key, config, text);
   PL_INVARIANT(status == PL_OK); /* the table is wrong; the unit test finds it in any build */
   (void)status;
+}
+
+static bool same_element(const pl_key *key, const void *a, const void *b) {
+  switch (key->type) {
+    case PL_KEY_BOOL: return *(const bool *)a == *(const bool *)b;
+    case PL_KEY_INTEGER:
+    case PL_KEY_CHOICE: return *(const int64_t *)a == *(const int64_t *)b;
+    case PL_KEY_REAL:
+    case PL_KEY_TIME: return *(const double *)a == *(const double *)b;
+    case PL_KEY_TEXT: return strcmp(a, b) == 0;
+    case PL_KEY_DURATION: {
+      const pl_duration *left = a, *right = b;
+      return left->amount == right->amount && left->epochs == right->epochs;
+    }
+  }
+  return false;
+}
+
+bool pl_value_equal(const pl_key *key, const pl_config *a, const pl_config *b) {
+  int count = element_count(key, a);
+  if (element_count(key, b) != count) return false;
+  for (int i = 0; i < count; i++) {
+    size_t offset = element_offset(key, i);
+    if (!same_element(key, (const char *)a + offset, (const char *)b + offset)) return false;
+  }
+  return true;
 }
 
 /* Whether YAML readers take the bare text for just this text: not for a number, a truth value or
@@ -265,6 +326,14 @@ static void print_element(const pl_key *key, const void *at, FILE *out) {
               duration->amount == 1 ? "" : "s");
       break;
     }
+    case PL_KEY_TIME:
+      if (*(const double *)at == (double)key->word_value) {
+        fputs(key->word, out);
+      } else {
+        pl_format_time(*(const double *)at, number);
+        fputs(number, out);
+      }
+      break;
   }
 }
 
@@ -274,7 +343,7 @@ void pl_value_print(const pl_key *key, const pl_config *config, FILE *out) {
     print_element(key, base + element_offset(key, 0), out);
     return;
   }
-  int count = key->shape == PL_KEY_TRIPLE ? 3 : *(const int *)(base + count_offset(key));
+  int count = element_count(key, config);
   fputc('[', out);
   for (int i = 0; i < count; i++) {
     if (i > 0) fputs(", ", out);

@@ -6,7 +6,6 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/config/keys.h"
-#include "runtime/config/text.h"
 
 /* The length of a name's group, "model.norm" of "model.norm.scope". */
 static size_t group_length(const char *name) {
@@ -57,10 +56,13 @@ static const char *type_text(const pl_key *key) {
   switch (key->type) {
     case PL_KEY_BOOL: return "true|false";
     case PL_KEY_INTEGER: return key->shape == PL_KEY_LIST ? "list of integers" : "integer";
-    case PL_KEY_REAL: return key->shape == PL_KEY_TRIPLE ? "three numbers" : "number";
+    case PL_KEY_REAL:
+      if (key->shape == PL_KEY_LIST) return "list of numbers";
+      return key->shape == PL_KEY_TRIPLE ? "three numbers" : "number";
     case PL_KEY_TEXT: return "text";
     case PL_KEY_CHOICE: return key->choices;
     case PL_KEY_DURATION: return key->shape == PL_KEY_LIST ? "list of durations" : "duration";
+    case PL_KEY_TIME: return "time";
   }
   return "";
 }
@@ -72,8 +74,8 @@ static void print_range(const pl_key *key, char out[RANGE_TEXT]) {
   if (key->low == key->high) return;
   char low[PL_REAL_TEXT], high[PL_REAL_TEXT], word[PL_REAL_TEXT] = "";
   bool word_is_low = key->word && (double)key->word_value == key->low;
-  pl_format_real(word_is_low ? key->low + 1 : key->low, low);
-  pl_format_real(key->high, high);
+  pl_value_format(key, word_is_low ? key->low + 1 : key->low, low);
+  pl_value_format(key, key->high, high);
   if (key->word) snprintf(word, sizeof word, "%s or ", key->word);
   if (isinf(key->high)) {
     snprintf(out, RANGE_TEXT, "%s>= %s", word, low);
