@@ -11,7 +11,7 @@
 typedef struct pl_embed_options {
   bool random;   /* crops and flips, no colours, drawn anew for each (run.seed, epoch, sample) */
   int64_t epoch; /* of random views */
-  int64_t limit; /* > 0: only so many samples, drawn by run.seed; all where there are no more */
+  int64_t limit; /* > 0: only so many samples, drawn by run.seed (and epoch, for random views) */
 } pl_embed_options;
 
 /* The representations that this rank computed: those of samples [first, first + count), or with a
@@ -26,9 +26,9 @@ typedef struct pl_representations {
   int64_t *sample; /* (count): indices in the dataset; ascending unless there is a limit */
 } pl_representations;
 
-/* Sends views of samples through `encoder` (compiled for eval.micro rows, loaded). `what` is named
- * in the progress line. The caller frees the result, also after an error. Errors are agreed.
- * Collective; options must match on all ranks. */
+/* Sends views of samples through `encoder` (compiled for eval.micro rows, loaded). `what`
+ * ("embedding the bank") begins the progress line. The caller frees the result, also after an
+ * error. Errors are agreed. Collective; options must match on all ranks. */
 pl_status pl_embed_views(pl_comm *comm, const pl_config *config, const pl_dataset *dataset,
                          pl_net *encoder, const pl_embed_options *options, const char *what,
                          pl_representations *out);
