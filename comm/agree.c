@@ -13,9 +13,8 @@ static void name_rank(const pl_comm *comm, pl_status status) {
   (void)pl_context(status, "rank %d on %s", comm->place.rank, comm->place.host);
 }
 
-pl_status pl_comm_settle(pl_comm *comm, pl_status status) {
+static pl_status settle(pl_comm *comm, pl_status status) {
   int size = comm->place.size;
-  if (size == 1) return status;
   pl_status *all = pl_comm_scratch(comm, (size_t)size * sizeof *all);
   if (!all) return PL_E_INTERNAL;
   PL_TRY(pl_comm_allgather_equal(comm, &status, all, sizeof status));
@@ -33,15 +32,20 @@ pl_status pl_comm_settle(pl_comm *comm, pl_status status) {
   return comm->place.rank == failed ? agreed : PL_FAIL(agreed, "%s", message);
 }
 
+pl_status pl_comm_settle(pl_comm *comm, pl_status status) {
+  if (comm->place.size == 1) return status;
+  const char *outer = pl_comm_enter(comm, "agreement");
+  return pl_comm_leave(comm, outer, settle(comm, status));
+}
+
 /* What is compared instead of the data. */
 typedef struct fingerprint {
   pl_hash128 hash;
   uint64_t bytes;
 } fingerprint;
 
-pl_status pl_comm_agree_same(pl_comm *comm, const char *what, const void *data, size_t bytes) {
+static pl_status compare(pl_comm *comm, const char *what, const void *data, size_t bytes) {
   int size = comm->place.size;
-  if (size == 1) return PL_OK;
   fingerprint mine = {.hash = pl_hash(data, bytes), .bytes = bytes};
   fingerprint *all = pl_comm_scratch(comm, (size_t)size * sizeof *all);
   if (!all) return PL_E_INTERNAL;
@@ -56,4 +60,10 @@ pl_status pl_comm_agree_same(pl_comm *comm, const char *what, const void *data, 
   PL_TRY(pl_comm_broadcast(comm, host[1], PL_HOST_MAX, other));
   return PL_FAIL(PL_E_USAGE, "%s differs between rank 0 on %s and rank %d on %s", what, host[0],
                  other, host[1]);
+}
+
+pl_status pl_comm_agree_same(pl_comm *comm, const char *what, const void *data, size_t bytes) {
+  if (comm->place.size == 1) return PL_OK;
+  const char *outer = pl_comm_enter(comm, "comparison");
+  return pl_comm_leave(comm, outer, compare(comm, what, data, bytes));
 }

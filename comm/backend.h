@@ -6,6 +6,8 @@
 #ifndef COMM_BACKEND_H
 #define COMM_BACKEND_H
 
+#include <stdatomic.h>
+
 #include "comm/comm.h"
 
 enum { PL_HOST_MAX = 256 };
@@ -46,6 +48,15 @@ typedef struct pl_backend {
   pl_status (*wait)(void *state, pl_request **request);
 } pl_backend;
 
+/* Signs of life: written by the thread that makes the calls, read by that of the watchdog. Each
+ * member is of its own moment. */
+typedef struct pl_life {
+  _Atomic uint64_t signs;      /* grows with each sign */
+  _Atomic(const char *) call;  /* between ranks, under way; NULL: none */
+  _Atomic(const char *) doing; /* as pl_comm_alive told */
+  _Atomic int64_t step;
+} pl_life;
+
 struct pl_comm {
   const pl_backend *backend;
   void *state; /* the backend's own */
@@ -55,7 +66,16 @@ struct pl_comm {
   size_t scratch_size; /* bytes */
   size_t *equal_parts; /* (size): scratch of gathers of equal parts */
   char *agreed;        /* (PL_REASON_MAX): message of the last failure that ranks agreed on */
+  pl_life life;
 };
+
+/* Both frame every public call, so that the watchdog sees it. A call inside of another goes by the
+ * outer one's name, which pl_comm_enter returns for pl_comm_leave. */
+const char *pl_comm_enter(pl_comm *comm, const char *call);
+pl_status pl_comm_leave(pl_comm *comm, const char *outer, pl_status status);
+
+/* Ends this process with this code after a few seconds, whatever hangs until then. */
+void pl_comm_end_soon(int exit_code);
 
 /* At least `bytes` bytes for use inside one collective call, kept for the next, so that the small
  * sums of a step allocate nothing. NULL as for pl_alloc. */

@@ -26,6 +26,7 @@ static pl_comm *new_comm(void) {
   comm->place = (pl_place){.size = 1, .local_size = 1, .bound_apart = true};
   /* A name that is too long may come without its end. */
   if (gethostname(comm->place.host, PL_HOST_MAX - 1) != 0) strcpy(comm->place.host, "localhost");
+  atomic_store(&comm->life.doing, "start");
   return comm;
 }
 
@@ -103,13 +104,20 @@ enum { ABORT_SECONDS = 10 };
 
 static void *end_at_deadline(void *exit_code) {
   sleep(ABORT_SECONDS);
-  _exit(*(int *)exit_code);
+  _exit((int)(intptr_t)exit_code);
+}
+
+void pl_comm_end_soon(int exit_code) {
+  pthread_t deadline;
+  /* Where no thread can be had, the caller goes on without the safeguard. */
+  if (pthread_create(&deadline, NULL, end_at_deadline, (void *)(intptr_t)exit_code) == 0) {
+    pthread_detach(deadline);
+  }
 }
 
 void pl_comm_abort(pl_comm *comm, int exit_code) {
   /* The library, or a lock on a stream, may be what hangs. */
-  pthread_t deadline;
-  pthread_create(&deadline, NULL, end_at_deadline, &exit_code);
+  pl_comm_end_soon(exit_code);
   fflush(stdout);
   fflush(stderr);
   if (comm) comm->backend->abort(comm->state, exit_code);
@@ -134,35 +142,69 @@ void *pl_comm_scratch(pl_comm *comm, size_t bytes) {
   return comm->scratch;
 }
 
-pl_status pl_comm_barrier(pl_comm *comm) { return comm->backend->barrier(comm->state); }
+static void give_sign(pl_comm *comm) { atomic_fetch_add(&comm->life.signs, 1); }
+
+const char *pl_comm_enter(pl_comm *comm, const char *call) {
+  const char *outer = atomic_load(&comm->life.call);
+  if (!outer) atomic_store(&comm->life.call, call);
+  give_sign(comm);
+  return outer;
+}
+
+pl_status pl_comm_leave(pl_comm *comm, const char *outer, pl_status status) {
+  atomic_store(&comm->life.call, outer);
+  give_sign(comm);
+  return status;
+}
+
+void pl_comm_alive(pl_comm *comm, int64_t step, const char *doing) {
+  if (step >= 0) atomic_store(&comm->life.step, step);
+  atomic_store(&comm->life.doing, doing);
+  give_sign(comm);
+}
+
+pl_status pl_comm_barrier(pl_comm *comm) {
+  const char *outer = pl_comm_enter(comm, "barrier");
+  return pl_comm_leave(comm, outer, comm->backend->barrier(comm->state));
+}
 
 pl_status pl_comm_broadcast(pl_comm *comm, void *data, size_t bytes, int root) {
-  return comm->backend->broadcast(comm->state, data, bytes, root);
+  const char *outer = pl_comm_enter(comm, "broadcast");
+  return pl_comm_leave(comm, outer, comm->backend->broadcast(comm->state, data, bytes, root));
 }
 
 pl_status pl_comm_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes) {
-  return comm->backend->allgather(comm->state, send, recv, bytes);
+  const char *outer = pl_comm_enter(comm, "all-gather");
+  return pl_comm_leave(comm, outer, comm->backend->allgather(comm->state, send, recv, bytes));
 }
 
 pl_status pl_comm_allgather_equal(pl_comm *comm, const void *send, void *recv, size_t bytes) {
   for (int k = 0; k < comm->place.size; k++) comm->equal_parts[k] = bytes;
-  return comm->backend->allgather(comm->state, send, recv, comm->equal_parts);
+  return pl_comm_allgather(comm, send, recv, comm->equal_parts);
 }
 
 pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *send_bytes,
                                  const size_t *send_offset, void *recv, const size_t *recv_bytes,
                                  const size_t *recv_offset, pl_request **out) {
-  return comm->backend->start_alltoall(comm->state, send, send_bytes, send_offset, recv, recv_bytes,
-                                       recv_offset, out);
+  const char *outer = pl_comm_enter(comm, "start of an exchange");
+  return pl_comm_leave(comm, outer,
+                       comm->backend->start_alltoall(comm->state, send, send_bytes, send_offset,
+                                                     recv, recv_bytes, recv_offset, out));
 }
 
 pl_status pl_comm_start_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes,
                                   pl_request **out) {
-  return comm->backend->start_allgather(comm->state, send, recv, bytes, out);
+  const char *outer = pl_comm_enter(comm, "start of an all-gather");
+  return pl_comm_leave(comm, outer,
+                       comm->backend->start_allgather(comm->state, send, recv, bytes, out));
 }
 
-pl_status pl_comm_progress(pl_comm *comm) { return comm->backend->progress(comm->state); }
+pl_status pl_comm_progress(pl_comm *comm) {
+  give_sign(comm);
+  return comm->backend->progress(comm->state);
+}
 
 pl_status pl_comm_wait(pl_comm *comm, pl_request **request) {
-  return comm->backend->wait(comm->state, request);
+  const char *outer = pl_comm_enter(comm, "exchange");
+  return pl_comm_leave(comm, outer, comm->backend->wait(comm->state, request));
 }

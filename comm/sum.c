@@ -51,20 +51,24 @@ static pl_status sum_parts(pl_comm *comm, double *values, size_t n, size_t *arra
   return pl_comm_allgather(comm, values + first, values, send_bytes);
 }
 
-pl_status pl_comm_sum_f64(pl_comm *comm, double *values, size_t n) {
-  int size = comm->place.size;
-  if (size == 1 || n == 0) return PL_OK;
-  if (n <= SMALL_BYTES / sizeof *values) return sum_small(comm, values, n);
-  size_t *arrays = pl_alloc(4 * (size_t)size, sizeof *arrays);
+static pl_status sum_large(pl_comm *comm, double *values, size_t n) {
+  size_t *arrays = pl_alloc(4 * (size_t)comm->place.size, sizeof *arrays);
   if (!arrays) return PL_E_INTERNAL;
   pl_status status = sum_parts(comm, values, n, arrays);
   pl_free(arrays);
   return status;
 }
 
-pl_status pl_comm_max_f64(pl_comm *comm, double *values, size_t n) {
+pl_status pl_comm_sum_f64(pl_comm *comm, double *values, size_t n) {
+  if (comm->place.size == 1 || n == 0) return PL_OK;
+  const char *outer = pl_comm_enter(comm, "sum");
+  bool small = n <= SMALL_BYTES / sizeof *values;
+  return pl_comm_leave(comm, outer,
+                       small ? sum_small(comm, values, n) : sum_large(comm, values, n));
+}
+
+static pl_status largest(pl_comm *comm, double *values, size_t n) {
   int size = comm->place.size;
-  if (size == 1 || n == 0) return PL_OK;
   double *all = pl_comm_scratch(comm, (size_t)size * n * sizeof *all);
   if (!all) return PL_E_INTERNAL;
   PL_TRY(pl_comm_allgather_equal(comm, values, all, n * sizeof *all));
@@ -76,4 +80,10 @@ pl_status pl_comm_max_f64(pl_comm *comm, double *values, size_t n) {
     }
   }
   return PL_OK;
+}
+
+pl_status pl_comm_max_f64(pl_comm *comm, double *values, size_t n) {
+  if (comm->place.size == 1 || n == 0) return PL_OK;
+  const char *outer = pl_comm_enter(comm, "maximum");
+  return pl_comm_leave(comm, outer, largest(comm, values, n));
 }
