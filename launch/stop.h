@@ -3,7 +3,11 @@
  *
  * SIGTERM and SIGUSR1 ask for saving and stopping (schedulers send them ahead of the end), and so
  * does the first SIGINT; a second SIGINT ends the process. The handler can reach nothing but a
- * variable of static storage: the one global of this file. */
+ * variable of static storage: the one global of this file.
+ *
+ * When the Slurm job ends is read from SLURM_JOB_END_TIME, which newer Slurm sets, or else from
+ * PLENUM_JOB_END_TIME, with which launch/train.sbatch makes up for an older one: seconds since
+ * 1970. Anything else in them, such as the NONE of a job without limit, means no end. */
 #ifndef LAUNCH_STOP_H
 #define LAUNCH_STOP_H
 
@@ -30,7 +34,8 @@ pl_status pl_stop_listen(void);
  * belongs to, where the environment tells it. */
 pl_stop_clock pl_stop_clock_start(double limit_s);
 
-/* Why this rank should stop now, if `margin_ms` more are needed to save in time. */
+/* Why this rank should stop now, if `margin_ms` more are needed to save in time. Of several signals
+ * the first counts; signals count before limits. */
 pl_stop pl_stop_asked(const pl_stop_clock *clock, double margin_ms);
 
 /* "SIGUSR1", "run.time_limit" … Static string. */
