@@ -21,7 +21,9 @@ static const size_t ahead_bytes = (size_t)512 << 20;
 /* Room for one leaf. Leaf number k of the sequence goes to slot k % slot_count. */
 typedef struct slot {
   float *images;
-  int64_t *sample, *epoch;
+  int64_t *drawn;  /* what the order says; the augmentation is keyed by it */
+  int64_t *sample; /* what is served: drawn, or what stands in for it */
+  int64_t *epoch;
   int done; /* samples that are complete */
 } slot;
 
@@ -41,6 +43,7 @@ struct pl_loader {
   pthread_t *threads;
   int started;
   double wait_ms;          /* of the caller's thread */
+  pl_ledger_line *ledger;  /* (shards); of the caller's thread */
   _Atomic int64_t skipped; /* == corrupt.count; readable without the lock */
 
   /* All below is guarded by the lock. */
@@ -85,7 +88,7 @@ static pl_status plan_leaf(pl_loader *loader) {
   locate(loader, loader->planned, &step, &leaf);
   int64_t position = step * o->batch + leaf * o->leaf_samples;
   for (int i = 0; i < o->leaf_samples; i++) {
-    PL_TRY(pl_order_at(loader->order, position + i, &s->sample[i], &s->epoch[i]));
+    PL_TRY(pl_order_at(loader->order, position + i, &s->drawn[i], &s->epoch[i]));
   }
   return PL_OK;
 }
@@ -175,7 +178,7 @@ typedef struct tools {
 
 static pl_status make_sample(pl_loader *loader, slot *s, int i, tools *mine) {
   const pl_loader_options *o = &loader->options;
-  const int64_t drawn_for = s->sample[i];
+  s->sample[i] = s->drawn[i];
   PL_TRY(read_sample(loader, &s->sample[i], &mine->image));
   const int width = mine->image.width, height = mine->image.height;
   const size_t stride = loader->view_floats * (size_t)o->leaf_samples; /* from view to view */
@@ -191,7 +194,7 @@ static pl_status make_sample(pl_loader *loader, slot *s, int i, tools *mine) {
   }
   for (int v = 0; v < o->views; v++, view += stride) {
     pl_random random = pl_random_stream(o->seed, PL_RANDOM_AUGMENT, (uint32_t)s->epoch[i],
-                                        (uint64_t)drawn_for, (uint32_t)v);
+                                        (uint64_t)s->drawn[i], (uint32_t)v);
     pl_augment_draw(&o->augment, width, height, &random, &params);
     PL_TRY(pl_augment_apply(&o->augment, &params, &mine->image, &mine->scratch, view));
   }
@@ -255,9 +258,10 @@ static pl_status create_slots(pl_loader *loader) {
   for (int64_t k = 0; k < loader->slot_count; k++) {
     slot *s = &loader->slots[k];
     s->images = pl_alloc(floats, sizeof *s->images);
+    s->drawn = pl_alloc(samples, sizeof *s->drawn);
     s->sample = pl_alloc(samples, sizeof *s->sample);
     s->epoch = pl_alloc(samples, sizeof *s->epoch);
-    if (!s->images || !s->sample || !s->epoch) return PL_E_INTERNAL;
+    if (!s->images || !s->drawn || !s->sample || !s->epoch) return PL_E_INTERNAL;
   }
   return PL_OK;
 }
@@ -288,7 +292,8 @@ pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
   pthread_cond_init(&loader->work, NULL);
   pthread_cond_init(&loader->ready, NULL);
   loader->options = *options;
-  loader->samples = pl_dataset_get_info(options->dataset)->samples;
+  const pl_dataset_info *info = pl_dataset_get_info(options->dataset);
+  loader->samples = info->samples;
   loader->total = options->steps * options->passes * options->leaves;
   loader->view_floats = (size_t)options->augment.size * (size_t)options->augment.size * 3;
 
@@ -296,6 +301,8 @@ pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
   PL_TRY_OR(fail, status,
             pl_order_create(loader->samples, options->shuffle_block, options->shuffle_window,
                             options->seed, options->shuffle, &loader->order));
+  loader->ledger = pl_alloc((size_t)info->shards, sizeof *loader->ledger);
+  PL_TRY_OR(fail, status, loader->ledger ? PL_OK : PL_E_INTERNAL);
   PL_TRY_OR(fail, status, create_slots(loader));
   PL_TRY_OR(fail, status, start_threads(loader));
   *out = loader;
@@ -316,10 +323,12 @@ void pl_loader_destroy(pl_loader **loader) {
   pl_free(l->threads);
   for (int64_t k = 0; l->slots && k < l->slot_count; k++) {
     pl_free(l->slots[k].images);
+    pl_free(l->slots[k].drawn);
     pl_free(l->slots[k].sample);
     pl_free(l->slots[k].epoch);
   }
   pl_free(l->slots);
+  pl_free(l->ledger);
   pl_free(l->corrupt.sample);
   pl_order_destroy(&l->order);
   pthread_cond_destroy(&l->ready);
@@ -335,6 +344,24 @@ static void give_back(pl_loader *loader) {
   loader->slots[loader->given_back % loader->slot_count].done = 0;
   loader->given_back = loader->served;
   pthread_cond_broadcast(&loader->work);
+}
+
+/* Enters leaf number k of the sequence in the ledger, which counts the first pass only. */
+static void enter_leaf(pl_loader *loader, int64_t k, const slot *s) {
+  const pl_loader_options *o = &loader->options;
+  if (k / o->leaves % o->passes != 0) return;
+  for (int i = 0; i < o->leaf_samples; i++) {
+    int drawn_shard = 0, served_shard = 0;
+    int64_t position = 0;
+    pl_dataset_locate(o->dataset, s->drawn[i], &drawn_shard, &position);
+    if (s->sample[i] == s->drawn[i]) {
+      loader->ledger[drawn_shard].seen++;
+      continue;
+    }
+    pl_dataset_locate(o->dataset, s->sample[i], &served_shard, &position);
+    loader->ledger[drawn_shard].skipped++;
+    loader->ledger[served_shard].repeated++;
+  }
 }
 
 pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf) {
@@ -362,8 +389,12 @@ pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf) {
     loader->served++;
   }
   pthread_mutex_unlock(&loader->lock);
+  /* The slot is the caller's until the next call. */
+  if (status == PL_OK) enter_leaf(loader, loader->served - 1, s);
   return status;
 }
+
+const pl_ledger_line *pl_loader_ledger(const pl_loader *loader) { return loader->ledger; }
 
 double pl_loader_wait_ms(const pl_loader *loader) { return loader->wait_ms; }
 
