@@ -1,5 +1,5 @@
-/* runtime/config: the table of keys, reading, overrides, presets, checks between keys, and the
- * effective configuration. Bad texts are in test_config_errors.c. */
+/* runtime/config: the table of keys, reading, overrides, presets, and the effective configuration.
+ * Bad texts are in test_config_errors.c, what concerns several keys in test_config_check.c. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,8 @@ static const char design_example[] =
     "batch:  {global: 1024, micro: 64, activations: keep}        # keep | recompute\n"
     "optim:  {name: lars, lr: 1.0, weight_decay: 1.0e-4, warmup: 10 epochs, schedule: cosine}\n"
     "train:  {epochs: 100, precision: auto}                      # or steps: N; f32 | bf16\n"
-    "eval:   {knn: {k: 200, temperature: 0.07}}\n";
+    "checkpoint: {every: 1 epoch, keep: 3}\n"
+    "eval:   {every: 5 epochs, knn: {k: 200, temperature: 0.07}}\n";
 
 static void values_reach_their_members(void **state) {
   (void)state;
@@ -59,6 +60,8 @@ static void values_reach_their_members(void **state) {
   assert_true(config.optim.lr == 1.0 && config.optim.weight_decay == 1e-4);
   assert_true(config.optim.warmup.amount == 10 && config.optim.warmup.epochs);
   assert_int_equal(config.train.steps, -1);
+  assert_true(config.checkpoint.every.amount == 1 && config.checkpoint.every.epochs);
+  assert_true(config.eval.every.amount == 5 && config.eval.every.epochs);
   assert_round_trip(&config);
 }
 
@@ -127,6 +130,17 @@ static void words_match_their_enums(void **state) {
       {"optim.schedule=cosine", offsetof(pl_config, optim.schedule), PL_CFG_SCHEDULE_COSINE},
       {"optim.schedule=linear", offsetof(pl_config, optim.schedule), PL_CFG_SCHEDULE_LINEAR},
       {"optim.schedule=step", offsetof(pl_config, optim.schedule), PL_CFG_SCHEDULE_STEP},
+      {"run.resume=never", offsetof(pl_config, run.resume), PL_CFG_RESUME_NEVER},
+      {"run.resume=auto", offsetof(pl_config, run.resume), PL_CFG_RESUME_AUTO},
+      {"checkpoint.best=none", offsetof(pl_config, checkpoint.best), PL_CFG_BEST_NONE},
+      {"checkpoint.best=loss", offsetof(pl_config, checkpoint.best), PL_CFG_BEST_LOSS},
+      {"checkpoint.best=knn", offsetof(pl_config, checkpoint.best), PL_CFG_BEST_KNN},
+      {"checkpoint.best=linear", offsetof(pl_config, checkpoint.best), PL_CFG_BEST_LINEAR},
+      {"eval.kind=knn", offsetof(pl_config, eval.kind), PL_CFG_EVAL_KNN},
+      {"eval.kind=linear", offsetof(pl_config, eval.kind), PL_CFG_EVAL_LINEAR},
+      {"eval.kind=both", offsetof(pl_config, eval.kind), PL_CFG_EVAL_BOTH},
+      {"eval.weights=trained", offsetof(pl_config, eval.weights), PL_CFG_WEIGHTS_TRAINED},
+      {"eval.weights=average", offsetof(pl_config, eval.weights), PL_CFG_WEIGHTS_AVERAGE},
       {"train.precision=auto", offsetof(pl_config, train.precision), PL_CFG_PRECISION_AUTO},
       {"train.precision=f32", offsetof(pl_config, train.precision), PL_CFG_PRECISION_F32},
       {"train.precision=bf16", offsetof(pl_config, train.precision), PL_CFG_PRECISION_BF16}};
@@ -162,6 +176,50 @@ static void accepted_forms(void **state) {
   assert_int_equal(config.method.projector.value[1], 32);
   assert_int_equal(config.train.steps, 0);
   assert_int_equal(config.train.diagnostics, 0);
+  assert_round_trip(&config);
+}
+
+/* Times are read as people write them, and written in the largest unit that suits. */
+static void times(void **state) {
+  (void)state;
+  static const struct {
+    const char *given;
+    double seconds;
+    const char *written;
+  } cases[] = {
+      {"none", 0, "none"},        {"'none'", 0, "none"},          {"90 s", 90, "90 s"},
+      {"120 s", 120, "2 min"},    {"45 min", 2700, "45 min"},     {"0.5 min", 30, "30 s"},
+      {"8 h", 28800, "8 h"},      {"1.5 h", 5400, "90 min"},      {"\"24 h\"", 86400, "1 d"},
+      {"2 d", 172800, "2 d"},     {"1e1 h", 36000, "10 h"},       {"2:30:00", 9000, "150 min"},
+      {"0:00:01", 1, "1 s"},      {"100:00:00", 360000, "100 h"}, {"00:09:59", 599, "599 s"},
+      {"1.25 s", 1.25, "1.25 s"}, {"10000 d", 864e6, "10000 d"}};
+  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+    char yaml[128], written[128], *text = NULL;
+    snprintf(yaml, sizeof yaml, "run: {time_limit: %s}", cases[k].given);
+    snprintf(written, sizeof written, "\n  time_limit: %s\n", cases[k].written);
+    pl_config config;
+    CHECK_OK(parse(&config, yaml));
+    assert_true(config.run.time_limit == cases[k].seconds);
+    CHECK_OK(pl_config_write(&config, &text));
+    if (!strstr(text, written)) print_error("no '%s' in\n%s", written, text);
+    assert_non_null(strstr(text, written));
+    pl_free(text);
+    assert_round_trip(&config);
+  }
+}
+
+static void lists_of_numbers(void **state) {
+  (void)state;
+  pl_config config;
+  CHECK_OK(parse(&config, "eval: {linear: {rates: [1, 0.1, 1.0e-3]}}"));
+  const pl_real_list *rates = &config.eval.linear.rates;
+  assert_int_equal(rates->count, 3);
+  assert_true(rates->value[0] == 1 && rates->value[1] == 0.1 && rates->value[2] == 1e-3);
+  assert_true(rates->value[3] == 0); /* nothing is left of the longer default */
+  assert_round_trip(&config);
+  CHECK_OK(pl_config_override(&config, "eval.linear.rates=[0.25]"));
+  assert_int_equal(rates->count, 1);
+  assert_true(rates->value[0] == 0.25);
   assert_round_trip(&config);
 }
 
@@ -218,57 +276,6 @@ static void presets(void **state) {
   assert_true(config.augment.std[2] == 0.2616 && config.augment.jitter == 0.8);
 }
 
-static void checks_between_keys(void **state) {
-  (void)state;
-  static const struct {
-    const char *assignment, *words;
-  } cases[] = {
-      {"batch.global=1000",
-       "batch.global 1000 is not a multiple of batch.micro 64: use batch.global=960 or 1024, or "
-       "batch.micro=50"},
-      {"batch.global=32", "batch.global 32 is smaller than batch.micro 64: use batch.micro=32"},
-      {"batch={global: 74, micro: 36}", "use batch.global=72 or 108, or batch.micro=37"},
-      {"batch.activations=recompute", "batch norm with model.norm.scope=global"},
-      {"batch.activations=recompute", "use model.norm.scope=micro, or batch.activations=keep"},
-      {"augment.crop_min=1.0e-4", NULL},
-      {"augment={crop_min: 0.5, crop_max: 0.4}",
-       "augment.crop_min 0.5 is above augment.crop_max 0.4"},
-      {"augment.aspect_min=2", "augment.aspect_min 2 is above augment.aspect_max 1.33333"},
-      {"augment.blur_sigma_max=0.05", "augment.blur_sigma_min 0.1 is above"},
-      {"augment.blur_kernel=4", "augment.blur_kernel must be odd or auto, not 4"},
-      {"augment.blur_kernel=5", NULL},
-      {"optim.schedule=step", "optim.schedule=step needs optim.milestones"},
-      {"optim={schedule: step, milestones: [10 epochs, 10 epochs]}",
-       "optim.milestones must ascend, but 10 follows 10"},
-      {"optim.milestones=[10 epochs, 2000 steps]", "optim.milestones mixes epochs and steps"},
-      {"optim={schedule: step, milestones: [10 epochs, 20 epochs]}", NULL},
-      {"optim={name: sgd, nesterov: true, momentum: 0}", "optim.nesterov needs optim.momentum"},
-      {"optim={name: adamw, nesterov: true, momentum: 0}", NULL},
-      {"method.projector=[]", "method.projector is empty"},
-      {"data.train=''", "data.train is not given"},
-      {"run.name=''", "run.name is empty"},
-      {"run.name=a/b", "run.name 'a/b' can't be the name of a folder"},
-      {"run.name=..", "run.name '..' can't be"},
-  };
-  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-    pl_config config;
-    CHECK_OK(parse(&config, design_example));
-    CHECK_OK(pl_config_override(&config, cases[k].assignment));
-    if (cases[k].words) {
-      CHECK_FAILS(PL_E_USAGE, cases[k].words, pl_config_check(&config));
-    } else {
-      CHECK_OK(pl_config_check(&config));
-    }
-  }
-  pl_config config;
-  CHECK_OK(parse(&config, design_example));
-  CHECK_OK(pl_config_override(&config, "batch.activations=recompute"));
-  CHECK_OK(pl_config_override(&config, "model.norm.scope=micro"));
-  CHECK_OK(pl_config_check(&config));
-  CHECK_OK(pl_config_override(&config, "model.norm.scope=rank"));
-  CHECK_FAILS(PL_E_USAGE, "model.norm.scope=rank", pl_config_check(&config));
-}
-
 static void run_folder(void **state) {
   (void)state;
   char folder[PL_PATH_MAX];
@@ -293,6 +300,7 @@ static void key_table_is_printed(void **state) {
     assert_non_null(strstr(text, pl_keys[k].name));
     assert_non_null(strstr(text, pl_keys[k].help));
   }
+  assert_non_null(strstr(text, " none or 1 s to 10000 d "));
   free(text);
 }
 
@@ -326,10 +334,11 @@ int main(void) {
       cmocka_unit_test(table_is_sound),
       cmocka_unit_test(words_match_their_enums),
       cmocka_unit_test(accepted_forms),
+      cmocka_unit_test(times),
+      cmocka_unit_test(lists_of_numbers),
       cmocka_unit_test(empty_files_are_defaults),
       cmocka_unit_test(overrides),
       cmocka_unit_test(presets),
-      cmocka_unit_test(checks_between_keys),
       cmocka_unit_test(run_folder),
       cmocka_unit_test(key_table_is_printed),
       cmocka_unit_test(experiments_are_sound),

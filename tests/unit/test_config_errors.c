@@ -68,6 +68,37 @@ static void errors_have_a_place_and_a_name(void **state) {
       {"optim: {warmup: 10  epochs}", "optim.warmup wants a duration"},
       {"optim: {warmup: 1.5 steps}", "optim.warmup wants whole steps, not '1.5 steps'"},
       {"optim: {warmup: -1 epoch}", "optim.warmup must be from 0"},
+      {"run: {time_limit: 90}",
+       "c.yaml:1:19: run.time_limit needs a unit: '90 s', '90 min', '90 h' or '90 d'?"},
+      {"run: {time_limit: '90'}", "run.time_limit needs a unit"},
+      {"run: {time_limit: 90 m}", "run.time_limit wants a time such as '90 s', '45 min', '1.5 h'"},
+      {"run: {time_limit: 90s}", "not '90s'"},
+      {"run: {time_limit: 90  s}", "not '90  s'"},
+      {"run: {time_limit: 1 h 30 min}", "not '1 h 30 min'"},
+      {"run: {time_limit: '90 '}", "not \"90 \""},
+      {"run: {time_limit: ' s'}", "not \" s\""},
+      {"run: {time_limit: never}", "or 'none', not 'never'"},
+      {"run: {time_limit: 2:30}", "not '2:30'"},
+      {"run: {time_limit: 2:60:00}", "not '2:60:00'"},
+      {"run: {time_limit: 2:30:60}", "not '2:30:60'"},
+      {"run: {time_limit: 2:030:00}", "not '2:030:00'"},
+      {"run: {time_limit: 2:30:00:00}", "not '2:30:00:00'"},
+      {"run: {time_limit: -2:30:00}", "not '-2:30:00'"},
+      {"run: {time_limit: 1:30:1.5}", "not '1:30:1.5'"},
+      {"run: {time_limit: 1000000000:00:00}", "not '1000000000:00:00'"},
+      {"run: {time_limit: 0:00:00}", "run.time_limit must be from 1 s to 10000 d, not 0 d"},
+      {"run: {time_limit: 1e9 d}", "must be from 1 s to 10000 d, not 1000000000 d"},
+      {"run: {time_limit: 1e308 d}", "run.time_limit wants a time"},
+      {"run: {watchdog: 0.5 s}", "run.watchdog must be from 1 s to 10000 d, not 0.5 s"},
+      {"run: {watchdog: -1 h}", "run.watchdog must be from 1 s to 10000 d, not -1 h"},
+      {"eval: {linear: {rates: 0.1}}", "eval.linear.rates wants a list in brackets"},
+      {"eval: {linear: {rates: [0.1, fast]}}",
+       "c.yaml:1:30: eval.linear.rates wants a finite decimal number, not 'fast'"},
+      {"eval: {linear: {rates: [0.1, 0]}}", "eval.linear.rates must be from 1.0e-09 to 1000000"},
+      {"eval: {linear: {rates: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}}", "at most 16"},
+      {"optim: {average: 1}", "optim.average must be from 0 to 0.9999999, not 1"},
+      {"checkpoint: {keep: 0}", "checkpoint.keep must be from 1"},
+      {"checkpoint: {best: accuracy}", "checkpoint.best wants none|loss|knn|linear"},
       {"optim: &x {lr: 1}", "c.yaml:1:8: anchors and aliases are not accepted: 'x'"},
       {"optim: {lr: *x}", "anchors and aliases are not accepted: 'x'"},
       {"optim: {lr: !!float 1}", "c.yaml:1:13: tags are not accepted"},
@@ -175,6 +206,31 @@ static void reals_round_trip(void **state) {
   }
 }
 
+/* Times outside of what keys accept keep their bits as well. */
+static void times_round_trip(void **state) {
+  (void)state;
+  static const struct {
+    double seconds;
+    const char *text;
+  } cases[] = {{0, "0 d"},
+               {-0.0, "-0 d"},
+               {-7200, "-2 h"},
+               {0.1 + 0.2, "0.30000000000000004 s"},
+               {60.5, "60.5 s"},
+               {86400e10, "10000000000 d"},
+               {86400e15, "8.64e+19 s"},
+               {5e-324, "5.0e-324 s"},
+               {-1.7976931348623157e308, "-1.7976931348623157e+308 s"}};
+  for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+    char text[PL_REAL_TEXT];
+    pl_format_time(cases[k].seconds, text);
+    assert_string_equal(text, cases[k].text);
+    double back = 42;
+    assert_true(pl_parse_time(text, &back));
+    assert_memory_equal(&back, &cases[k].seconds, sizeof back);
+  }
+}
+
 static void edit_distances(void **state) {
   (void)state;
   assert_int_equal(pl_edit_distance("", ""), 0);
@@ -213,6 +269,7 @@ int main(void) {
       cmocka_unit_test(overrides_say_what_is_wrong),
       cmocka_unit_test(missing_file_is_a_usage_error),
       cmocka_unit_test(reals_round_trip),
+      cmocka_unit_test(times_round_trip),
       cmocka_unit_test(edit_distances),
       cmocka_unit_test(shown_text_is_safe),
   };
