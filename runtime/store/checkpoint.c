@@ -9,50 +9,41 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/store/folder.h"
 #include "runtime/store/manifest.h"
 #include "runtime/store/part.h"
 
-pl_status pl_checkpoint_path(const char *parent, int64_t step, bool temporary, char *out) {
-  char name[64];
-  snprintf(name, sizeof name, "step-%08lld%s", (long long)step, temporary ? ".tmp" : "");
-  return pl_path_join(parent, name, out);
-}
-
-pl_status pl_checkpoint_begin(const char *parent, int64_t step) {
-  char temporary[PL_PATH_MAX];
-  PL_TRY(pl_checkpoint_path(parent, step, true, temporary));
-  PL_TRY(pl_remove_tree(temporary));
-  return pl_make_folders(temporary);
-}
-
-/* The part of rank 0 holds the buffers, and no other does. */
-static pl_status check_buffers(const pl_space *space, const pl_slice *slice, const float *buffers) {
-  if (slice->rank == 0 && !buffers && pl_space_buffers(space) > 0) {
-    return PL_FAIL(PL_E_INTERNAL, "rank 0 gives no buffers to its part of the checkpoint");
+/* The part of rank 0 holds what is replicated, and no other does. */
+static pl_status check_vectors(const pl_slice *slice, const pl_checkpoint_vectors *vectors,
+                               const pl_checkpoint_vectors *replicated) {
+  if ((slice->rank == 0) != (replicated != NULL)) {
+    return PL_FAIL(PL_E_INTERNAL, "rank %d gives %s replicated vectors to its part", slice->rank,
+                   replicated ? "its" : "no");
   }
-  if (slice->rank != 0 && buffers) {
-    return PL_FAIL(PL_E_INTERNAL, "rank %d gives buffers to its part of the checkpoint",
-                   slice->rank);
+  for (int v = 0; v < vectors->count + (replicated ? replicated->count : 0); v++) {
+    const char *name = v < vectors->count ? vectors->name[v] : replicated->name[v - vectors->count];
+    if (!pl_manifest_is_vector_name(name)) {
+      return PL_FAIL(PL_E_INTERNAL, "\"%s\" is not a name for a vector", name);
+    }
   }
   return PL_OK;
 }
 
-pl_status pl_checkpoint_write_part(const char *temporary, const pl_space *space,
-                                   const pl_slice *slice, const pl_checkpoint_vectors *vectors,
-                                   const float *buffers, pl_checkpoint_part_record *record) {
+pl_status pl_checkpoint_write_part(const char *parent, int64_t step, const pl_slice *slice,
+                                   const pl_checkpoint_vectors *vectors,
+                                   const pl_checkpoint_vectors *replicated, int64_t buffer_elements,
+                                   pl_checkpoint_part_record *record) {
   pl_status status;
-  char name[PL_PART_NAME], path[PL_PATH_MAX];
+  char name[PL_PART_NAME], temporary[PL_PATH_MAX], path[PL_PATH_MAX];
   pl_manifest_part_name(slice->rank, name);
+  PL_TRY(pl_checkpoint_path(parent, step, true, temporary));
   PL_TRY(pl_path_join(temporary, name, path));
-  PL_TRY(check_buffers(space, slice, buffers));
-  if (pl_space_buffers(space) == 0) buffers = NULL;
-  PL_TRY_OR(failed, status,
-            pl_part_write(path, slice, vectors, buffers, pl_space_buffer_elements(space)));
-  PL_TRY_OR(failed, status, pl_sync_path(temporary));
-  PL_TRY_OR(failed, status, pl_part_measure(path, record));
-  return PL_OK;
-failed:
-  unlink(path); /* a full disk gets its room back */
+  PL_TRY(check_vectors(slice, vectors, replicated));
+  PL_TRY(pl_make_folders(temporary));
+  PL_TRY_OR(done, status, pl_part_write(path, slice, vectors, replicated, buffer_elements, record));
+  PL_TRY_OR(done, status, pl_sync_path(temporary));
+done:
+  if (status != PL_OK) unlink(path); /* a full disk gets its room back */
   return status;
 }
 
@@ -86,34 +77,34 @@ static pl_status check_readable(const char *path, const char *text) {
 
 /* Gives the folder its final name. A checkpoint of that name (the same step, written before a
  * resume) is first moved aside to a name that readers ignore, and removed when the new one stands;
- * a crash in between leaves both folders, and the checkpoints of earlier steps to read. */
-static pl_status publish(const char *temporary, const char *final) {
-  char aside[PL_PATH_MAX] = "";
+ * after a crash in between, pl_checkpoint_clean puts it back. */
+static pl_status publish(const char *parent, int64_t step) {
+  char temporary[PL_PATH_MAX], final[PL_PATH_MAX], aside[PL_PATH_MAX];
+  PL_TRY(pl_store_path(parent, step, PL_STORE_TEMPORARY, temporary));
+  PL_TRY(pl_store_path(parent, step, "", final));
+  PL_TRY(pl_store_path(parent, step, PL_STORE_REPLACED, aside));
   if (pl_path_exists(final)) {
-    if (snprintf(aside, sizeof aside, "%s.replaced.tmp", final) >= (int)sizeof aside) {
-      return PL_FAIL(PL_E_USAGE, "path too long: %s.replaced.tmp", final);
-    }
     PL_TRY(pl_remove_tree(aside));
     PL_TRY(pl_rename_durably(final, aside));
   }
   PL_TRY(pl_rename_durably(temporary, final));
-  return aside[0] != '\0' ? pl_remove_tree(aside) : PL_OK;
+  return pl_remove_tree(aside);
 }
 
 pl_status pl_checkpoint_commit(const char *parent, const pl_space *space,
                                const pl_checkpoint_vectors *vectors,
+                               const pl_checkpoint_vectors *replicated,
                                const pl_checkpoint_manifest *manifest) {
   pl_status status;
-  char temporary[PL_PATH_MAX], final[PL_PATH_MAX], path[PL_PATH_MAX];
+  char temporary[PL_PATH_MAX], path[PL_PATH_MAX];
   char *text = NULL;
-  PL_TRY(pl_checkpoint_path(parent, manifest->step, true, temporary));
-  PL_TRY(pl_checkpoint_path(parent, manifest->step, false, final));
-  PL_TRY(pl_path_join(temporary, "manifest.yaml", path));
-  PL_TRY(check_parts(temporary, manifest));
-  PL_TRY_OR(done, status, pl_manifest_write(space, vectors, manifest, &text));
+  PL_TRY_OR(done, status, pl_checkpoint_path(parent, manifest->step, true, temporary));
+  PL_TRY_OR(done, status, pl_path_join(temporary, "manifest.yaml", path));
+  PL_TRY_OR(done, status, check_parts(temporary, manifest));
+  PL_TRY_OR(done, status, pl_manifest_write(space, vectors, replicated, manifest, &text));
   PL_TRY_OR(done, status, check_readable(path, text));
   PL_TRY_OR(done, status, pl_write_file_durably(path, text, strlen(text)));
-  PL_TRY_OR(done, status, publish(temporary, final));
+  PL_TRY_OR(done, status, publish(parent, manifest->step));
 done:
   free(text);
   return status;

@@ -62,8 +62,9 @@ typedef struct pl_checkpoint_manifest {
  */
 pl_status pl_checkpoint_path(const char *parent, int64_t step, bool temporary, char *out);
 
-/* Creates `parent` and removes what runs that ended early left in it (all *.tmp). By one process,
- * before any part is written. PL_E_IO. */
+/* Creates `parent` and removes what runs that ended early left in it (step-*.tmp), but gives a
+ * checkpoint that was about to be replaced its name back. By one process, before any part is
+ * written, and best before the checkpoints are listed. PL_E_IO. */
 pl_status pl_checkpoint_clean(const char *parent);
 
 /* Writes one rank's part into the temporary folder of a step, which the first rank to come creates,

@@ -1,16 +1,14 @@
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/file.h"
-#include "runtime/base/log.h"
 #include "runtime/base/memory.h"
 #include "runtime/store/checkpoint.h"
 #include "runtime/store/manifest.h"
 #include "runtime/store/part.h"
-#include "runtime/store/reader.h"
 
 enum { MANIFEST_LIMIT = 64 << 20 }; /* bytes */
 
@@ -25,12 +23,23 @@ static pl_status part_path(const pl_checkpoint *checkpoint, int part, char *out)
   return pl_path_join(checkpoint->folder, name, out);
 }
 
+static pl_status measure(const char *path, pl_checkpoint_part_record *record) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return PL_FAIL(errno == ENOENT ? PL_E_DATA : PL_E_IO, "cannot open %s: %s", path,
+                   strerror(errno));
+  }
+  pl_status status = pl_part_measure(fd, path, record);
+  close(fd);
+  return status;
+}
+
 static pl_status verify_part(const pl_checkpoint *checkpoint, int part) {
   char path[PL_PATH_MAX];
   const pl_checkpoint_part_record *expected = &checkpoint->manifest->part[part];
   pl_checkpoint_part_record found;
   PL_TRY(part_path(checkpoint, part, path));
-  PL_TRY(pl_part_measure(path, &found));
+  PL_TRY(measure(path, &found));
   if (found.bytes != expected->bytes) {
     return PL_FAIL(PL_E_DATA, "%s has %lld bytes; the manifest says %lld", path,
                    (long long)found.bytes, (long long)expected->bytes);
@@ -38,6 +47,13 @@ static pl_status verify_part(const pl_checkpoint *checkpoint, int part) {
   if (strcmp(found.hash, expected->hash) != 0) {
     return PL_FAIL(PL_E_DATA, "%s is damaged: its hash is %s, the manifest says %s", path,
                    found.hash, expected->hash);
+  }
+  return PL_OK;
+}
+
+pl_status pl_checkpoint_verify(const pl_checkpoint *checkpoint, int first, int stride) {
+  for (int p = first; p < checkpoint->manifest->about.parts; p += stride) {
+    PL_TRY(verify_part(checkpoint, p));
   }
   return PL_OK;
 }
@@ -60,9 +76,6 @@ pl_status pl_checkpoint_open(const char *folder, pl_checkpoint **out) {
   if (!checkpoint) return PL_E_INTERNAL;
   snprintf(checkpoint->folder, sizeof checkpoint->folder, "%s", folder);
   PL_TRY_OR(done, status, read_manifest(checkpoint));
-  for (int p = 0; p < checkpoint->manifest->parts; p++) {
-    PL_TRY_OR(done, status, verify_part(checkpoint, p));
-  }
   *out = checkpoint;
   checkpoint = NULL;
 done:
@@ -77,95 +90,46 @@ void pl_checkpoint_close(pl_checkpoint **checkpoint) {
   *checkpoint = NULL;
 }
 
-/* The step that a folder's name says, or -1 when it is not the name of a finished checkpoint. */
-static int64_t step_of_name(const char *name) {
-  static const char start[] = "step-";
-  if (strncmp(name, start, sizeof start - 1) != 0) return -1;
-  long long step = strtoll(name + sizeof start - 1, NULL, 10);
-  char expected[64];
-  snprintf(expected, sizeof expected, "step-%08lld", step);
-  return step >= 0 && strcmp(name, expected) == 0 ? step : -1;
-}
-
-static int descending(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x < y) - (x > y);
-}
-
-static pl_status list_steps(const char *parent, int64_t **steps, int *count) {
-  pl_status status = PL_OK;
-  *steps = NULL;
-  *count = 0;
-  DIR *folder = opendir(parent);
-  if (!folder) {
-    return PL_FAIL(errno == ENOENT ? PL_E_DATA : PL_E_IO, "cannot open %s: %s", parent,
-                   strerror(errno));
-  }
-  for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-    int64_t step = step_of_name(entry->d_name);
-    if (step < 0) continue;
-    PL_TRY_OR(done, status, pl_reader_grow((void **)steps, *count, sizeof **steps));
-    (*steps)[(*count)++] = step;
-  }
-  if (*count > 0) qsort(*steps, (size_t)*count, sizeof **steps, descending);
-done:
-  closedir(folder);
-  return status;
-}
-
-pl_status pl_checkpoint_open_newest(const char *parent, pl_checkpoint **out) {
-  pl_status status;
-  int64_t *steps = NULL;
-  int count = 0;
-  *out = NULL;
-  PL_TRY_OR(done, status, list_steps(parent, &steps, &count));
-  for (int k = 0; k < count; k++) {
-    char folder[PL_PATH_MAX];
-    PL_TRY_OR(done, status, pl_checkpoint_path(parent, steps[k], false, folder));
-    status = pl_checkpoint_open(folder, out);
-    if (status != PL_E_DATA && status != PL_E_IO) goto done;
-    PL_WARN("checkpoint %s is passed over: %s", folder, pl_last_reason()->message);
-  }
-  status = count == 0
-               ? PL_FAIL(PL_E_DATA, "there is no checkpoint in %s", parent)
-               : PL_FAIL(PL_E_DATA, "none of the %d checkpoints in %s can be read", count, parent);
-done:
-  pl_free(steps);
-  return status;
-}
-
 const char *pl_checkpoint_folder(const pl_checkpoint *checkpoint) { return checkpoint->folder; }
 
-const char *pl_checkpoint_config(const pl_checkpoint *checkpoint) {
-  return checkpoint->manifest->config;
+const pl_checkpoint_manifest *pl_checkpoint_get_manifest(const pl_checkpoint *checkpoint) {
+  return &checkpoint->manifest->about;
 }
 
-const char *pl_checkpoint_build(const pl_checkpoint *checkpoint) {
-  return checkpoint->manifest->build;
+const pl_checkpoint_vectors *pl_checkpoint_sliced(const pl_checkpoint *checkpoint) {
+  return &checkpoint->manifest->sliced;
 }
 
-int64_t pl_checkpoint_step(const pl_checkpoint *checkpoint) { return checkpoint->manifest->step; }
-
-int64_t pl_checkpoint_position(const pl_checkpoint *checkpoint) {
-  return checkpoint->manifest->position;
+const pl_checkpoint_vectors *pl_checkpoint_replicated(const pl_checkpoint *checkpoint) {
+  return &checkpoint->manifest->replicated;
 }
 
-int64_t pl_checkpoint_skipped(const pl_checkpoint *checkpoint) {
-  return checkpoint->manifest->skipped;
+bool pl_checkpoint_get_tensor(const pl_checkpoint *checkpoint, int index,
+                              pl_checkpoint_tensor *out) {
+  const pl_manifest *manifest = checkpoint->manifest;
+  if (index < manifest->tensors) {
+    const pl_manifest_tensor *tensor = &manifest->tensor[index];
+    *out = (pl_checkpoint_tensor){.name = tensor->name,
+                                  .kind = pl_manifest_kind_name(tensor->kind),
+                                  .dims = tensor->dims,
+                                  .dim = tensor->dim};
+    return true;
+  }
+  index -= manifest->tensors;
+  if (index >= manifest->buffers) return false;
+  const pl_manifest_buffer *buffer = &manifest->buffer[index];
+  *out = (pl_checkpoint_tensor){
+      .name = buffer->name, .kind = "buffer", .dims = 1, .dim = &buffer->count};
+  return true;
 }
 
-const char *pl_checkpoint_state_hash(const pl_checkpoint *checkpoint) {
-  return checkpoint->manifest->state_hash;
-}
-
-static pl_status check_vectors(const pl_checkpoint *checkpoint,
-                               const pl_checkpoint_vectors *vectors) {
-  for (int v = 0; v < vectors->count; v++) {
-    if (pl_manifest_find_vector(checkpoint->manifest, vectors->name[v]) < 0) {
+static pl_status check_vectors(const pl_checkpoint *checkpoint, const pl_checkpoint_vectors *held,
+                               const pl_checkpoint_vectors *wanted) {
+  for (int v = 0; v < wanted->count; v++) {
+    if (pl_manifest_find_vector(held, wanted->name[v]) < 0) {
       return PL_FAIL(PL_E_DATA,
-                     "checkpoint %s holds no \"%s\"; was it written with another "
-                     "optimizer?",
-                     checkpoint->folder, vectors->name[v]);
+                     "checkpoint %s holds no \"%s\"; was it written with other settings?",
+                     checkpoint->folder, wanted->name[v]);
     }
   }
   return PL_OK;
@@ -254,7 +218,7 @@ static pl_status read_slice(const pl_checkpoint *checkpoint, const pl_space *spa
   pl_status status;
   wanted want = {0};
   PL_TRY_OR(done, status, find_wanted(checkpoint->manifest, space, slice, &want));
-  for (int p = 0; p < checkpoint->manifest->parts && want.left > 0; p++) {
+  for (int p = 0; p < checkpoint->manifest->about.parts && want.left > 0; p++) {
     PL_TRY_OR(done, status, read_part(checkpoint, p, &want, vectors));
   }
   if (want.left > 0) {
@@ -266,8 +230,22 @@ done:
   return status;
 }
 
-static pl_status read_buffers(const pl_checkpoint *checkpoint, const pl_space *space,
-                              float *buffers) {
+/* Buffers are found by name as well; `stored` has room for the checkpoint's. */
+static pl_status read_replicated(const pl_part *part, const pl_manifest *manifest,
+                                 const pl_space *space, const char *name, float *stored,
+                                 float *values) {
+  PL_TRY(pl_part_read_replicated(part, name, manifest->buffer_elements, stored));
+  for (int b = 0; b < pl_space_buffers(space); b++) {
+    const pl_buffer *buffer = pl_space_buffer(space, b);
+    int found = pl_manifest_find_buffer(manifest, buffer->name);
+    memcpy(values + buffer->offset, stored + manifest->buffer[found].offset,
+           (size_t)buffer->count * sizeof *values);
+  }
+  return PL_OK;
+}
+
+static pl_status read_all_replicated(const pl_checkpoint *checkpoint, const pl_space *space,
+                                     const pl_checkpoint_vectors *replicated) {
   pl_status status;
   const pl_manifest *manifest = checkpoint->manifest;
   char path[PL_PATH_MAX];
@@ -276,12 +254,10 @@ static pl_status read_buffers(const pl_checkpoint *checkpoint, const pl_space *s
   if (!stored) return PL_E_INTERNAL;
   PL_TRY_OR(done, status, part_path(checkpoint, 0, path));
   PL_TRY_OR(done, status, pl_part_open(path, &part));
-  PL_TRY_OR(done, status, pl_part_read_buffers(part, stored, manifest->buffer_elements));
-  for (int b = 0; b < pl_space_buffers(space); b++) {
-    const pl_buffer *buffer = pl_space_buffer(space, b);
-    int found = pl_manifest_find_buffer(manifest, buffer->name);
-    memcpy(buffers + buffer->offset, stored + manifest->buffer[found].offset,
-           (size_t)buffer->count * sizeof *buffers);
+  for (int v = 0; v < replicated->count; v++) {
+    PL_TRY_OR(
+        done, status,
+        read_replicated(part, manifest, space, replicated->name[v], stored, replicated->values[v]));
   }
 done:
   pl_part_close(&part);
@@ -291,10 +267,11 @@ done:
 
 pl_status pl_checkpoint_read(const pl_checkpoint *checkpoint, const pl_space *space,
                              const pl_slice *slice, const pl_checkpoint_vectors *vectors,
-                             float *buffers) {
-  PL_TRY(pl_manifest_compare(checkpoint->folder, checkpoint->manifest, space));
-  PL_TRY(check_vectors(checkpoint, vectors));
+                             const pl_checkpoint_vectors *replicated) {
+  const pl_manifest *manifest = checkpoint->manifest;
+  PL_TRY(pl_manifest_compare(checkpoint->folder, manifest, space));
+  PL_TRY(check_vectors(checkpoint, &manifest->sliced, vectors));
+  PL_TRY(check_vectors(checkpoint, &manifest->replicated, replicated));
   PL_TRY(read_slice(checkpoint, space, slice, vectors));
-  if (!buffers || pl_space_buffers(space) == 0) return PL_OK;
-  return read_buffers(checkpoint, space, buffers);
+  return replicated->count > 0 ? read_all_replicated(checkpoint, space, replicated) : PL_OK;
 }

@@ -1,10 +1,12 @@
 #include "runtime/store/manifest.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/config/text.h"
 #include "runtime/store/reader.h"
 
 #define KEY(struct_name, name, member, read) \
@@ -30,19 +32,18 @@ static pl_status read_format(pl_reader *reader, void *into) {
   return PL_OK;
 }
 
-/* Stands at the beginning of every manifest, so a newer one is recognised before its new keys. */
+/* Stands at the beginning of every manifest, so another format is recognised before its keys. */
 static pl_status read_version(pl_reader *reader, void *into) {
   (void)into;
   int64_t version = 0;
   PL_TRY(pl_reader_count(reader, &version));
-  if (version > PL_CHECKPOINT_VERSION) {
-    return pl_reader_fail(reader,
-                          "the checkpoint has format %lld, newer than format %d that this program "
-                          "reads; use a newer plenum",
-                          (long long)version, PL_CHECKPOINT_VERSION);
-  }
+  if (version == PL_CHECKPOINT_VERSION) return PL_OK;
   if (version < 1) return pl_reader_fail(reader, "there is no format %lld", (long long)version);
-  return PL_OK;
+  bool newer = version > PL_CHECKPOINT_VERSION;
+  return pl_reader_fail(
+      reader, "the checkpoint has format %lld, %s than format %d that this program reads; use %s",
+      (long long)version, newer ? "newer" : "older", PL_CHECKPOINT_VERSION,
+      newer ? "a newer plenum" : "the plenum that wrote it");
 }
 
 static pl_status read_block(pl_reader *reader, void *into) {
@@ -59,7 +60,7 @@ static pl_status read_block(pl_reader *reader, void *into) {
 static pl_status read_string(pl_reader *reader, void *into) {
   const char *text;
   PL_TRY(pl_reader_text(reader, &text));
-  char **string = into;
+  const char **string = into;
   *string = pl_strdup(text);
   return *string ? PL_OK : PL_E_INTERNAL;
 }
@@ -84,6 +85,25 @@ static pl_status read_hash(pl_reader *reader, void *into) {
     return pl_reader_fail(reader, "\"%.40s\" is not a hash of %d hex digits", text, DIGITS);
   }
   memcpy(into, text, PL_CHECKPOINT_HASH);
+  return PL_OK;
+}
+
+static pl_status read_dataset(pl_reader *reader, void *into) {
+  char hash[PL_CHECKPOINT_HASH];
+  PL_TRY(read_hash(reader, hash));
+  return read_string(reader, into);
+}
+
+/* "none" is NaN. */
+static pl_status read_value(pl_reader *reader, void *into) {
+  const char *text;
+  double *value = into;
+  PL_TRY(pl_reader_text(reader, &text));
+  if (strcmp(text, "none") == 0) {
+    *value = NAN;
+  } else if (!pl_parse_real(text, value)) {
+    return pl_reader_fail(reader, "\"%.40s\" is not a number, nor \"none\"", text);
+  }
   return PL_OK;
 }
 
@@ -160,12 +180,26 @@ static pl_status read_buffer(pl_reader *reader, void *into) {
   return PL_OK;
 }
 
+bool pl_manifest_is_vector_name(const char *name) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+  size_t length = strlen(name);
+  return length > 0 && length < PL_NAME_MAX && strspn(name, allowed) == length && name[0] != '.';
+}
+
 static pl_status read_vector(pl_reader *reader, void *into) {
-  pl_manifest *manifest = into;
-  if (manifest->vectors == PL_CHECKPOINT_VECTORS) {
+  pl_checkpoint_vectors *vectors = into;
+  const char *text;
+  if (vectors->count == PL_CHECKPOINT_VECTORS) {
     return pl_reader_fail(reader, "more than %d vectors", PL_CHECKPOINT_VECTORS);
   }
-  return read_name(reader, manifest->vector[manifest->vectors++]);
+  PL_TRY(pl_reader_text(reader, &text));
+  if (!pl_manifest_is_vector_name(text)) {
+    return pl_reader_fail(reader, "\"%.40s\" is not a name for a vector", text);
+  }
+  if (pl_manifest_find_vector(vectors, text) >= 0) {
+    return pl_reader_fail(reader, "the vector \"%s\" stands twice", text);
+  }
+  return read_string(reader, &vectors->name[vectors->count++]);
 }
 
 /* A part's file has the name of its number; the manifest can't lead out of the folder. */
@@ -184,13 +218,45 @@ static pl_status read_part(pl_reader *reader, void *into) {
   part_entry entry = {0};
   PL_TRY(pl_reader_mapping(reader, keys, 3, &entry));
   char expected[PL_PART_NAME];
-  pl_manifest_part_name(manifest->parts, expected);
+  pl_manifest_part_name(manifest->about.parts, expected);
   if (strcmp(entry.file, expected) != 0) {
     return pl_reader_fail(reader, "the file \"%s\" stands where \"%s\" is expected", entry.file,
                           expected);
   }
-  PL_TRY(pl_reader_grow((void **)&manifest->part, manifest->parts, sizeof *manifest->part));
-  manifest->part[manifest->parts++] = entry.record;
+  PL_TRY(pl_reader_grow((void **)&manifest->part, manifest->about.parts, sizeof *manifest->part));
+  manifest->part[manifest->about.parts++] = entry.record;
+  return PL_OK;
+}
+
+/* Adds a count of the ledger to a sum that nobody after us has to check. */
+static pl_status add_count(pl_reader *reader, int64_t *sum, int64_t count) {
+  if (!__builtin_add_overflow(*sum, count, sum)) return PL_OK;
+  return pl_reader_fail(reader, "the ledger has more samples than can be counted");
+}
+
+static pl_status read_shard(pl_reader *reader, void *into) {
+  static const pl_reader_key keys[] = {
+      KEY(pl_checkpoint_shard, "shard", name, read_string),
+      KEY(pl_checkpoint_shard, "seen", seen, pl_reader_count),
+      KEY(pl_checkpoint_shard, "repeated", repeated, pl_reader_count),
+      KEY(pl_checkpoint_shard, "skipped", skipped, pl_reader_count),
+  };
+  pl_manifest *manifest = into;
+  PL_TRY(
+      pl_reader_grow((void **)&manifest->shard, manifest->about.shards, sizeof *manifest->shard));
+  return pl_reader_mapping(reader, keys, 4, &manifest->shard[manifest->about.shards++]);
+}
+
+static pl_status read_ledger(pl_reader *reader, void *into) {
+  pl_manifest *manifest = into;
+  int64_t sum = 0;
+  PL_TRY(pl_reader_sequence(reader, read_shard, manifest));
+  for (int s = 0; s < manifest->about.shards; s++) {
+    const pl_checkpoint_shard *shard = &manifest->shard[s];
+    PL_TRY(add_count(reader, &sum, shard->seen));
+    PL_TRY(add_count(reader, &sum, shard->repeated));
+    PL_TRY(add_count(reader, &sum, shard->skipped));
+  }
   return PL_OK;
 }
 
@@ -233,11 +299,12 @@ static pl_status check_unique(pl_reader *reader, const char *what, const char *f
 
 /* Refuses what the parts can't hold, so that a few bytes of manifest can't ask for any memory. */
 static pl_status check_sizes(pl_reader *reader, const pl_manifest *manifest) {
-  if (manifest->parts == 0) return pl_reader_fail(reader, "no parts");
+  if (manifest->about.parts == 0) return pl_reader_fail(reader, "no parts");
   double bytes = 0;
-  for (int p = 0; p < manifest->parts; p++) bytes += (double)manifest->part[p].bytes;
-  double needed = (double)manifest->blocks * PL_BLOCK * sizeof(float) * manifest->vectors +
-                  (double)manifest->buffer_elements * sizeof(float);
+  for (int p = 0; p < manifest->about.parts; p++) bytes += (double)manifest->part[p].bytes;
+  double needed = ((double)manifest->blocks * PL_BLOCK * manifest->sliced.count +
+                   (double)manifest->buffer_elements * manifest->replicated.count) *
+                  sizeof(float);
   if (needed > bytes) {
     return pl_reader_fail(reader, "the tensors need %.0f bytes, but the parts have only %.0f",
                           needed, bytes);
@@ -249,21 +316,27 @@ static pl_status read_manifest(pl_reader *reader, void *into) {
   static const pl_reader_key keys[] = {
       {"format", read_format, 0},
       {"version", read_version, 0},
-      KEY(pl_manifest, "step", step, pl_reader_count),
-      KEY(pl_manifest, "position", position, pl_reader_count),
-      KEY(pl_manifest, "skipped", skipped, pl_reader_count),
-      KEY(pl_manifest, "build", build, read_string),
-      KEY(pl_manifest, "state", state_hash, read_hash),
+      KEY(pl_manifest, "step", about.step, pl_reader_count),
+      KEY(pl_manifest, "position", about.position, pl_reader_count),
+      KEY(pl_manifest, "passed_over", about.passed_over, pl_reader_count),
+      KEY(pl_manifest, "build", about.build, read_string),
+      KEY(pl_manifest, "dataset", about.dataset, read_dataset),
+      KEY(pl_manifest, "state", about.state_hash, read_hash),
+      KEY(pl_manifest, "metric", about.metric, read_string),
+      KEY(pl_manifest, "value", about.value, read_value),
       {"block", read_block, 0},
-      {"vectors", read_vectors, 0},
+      KEY(pl_manifest, "vectors", sliced, read_vectors),
+      KEY(pl_manifest, "replicated", replicated, read_vectors),
       {"parts", read_parts, 0},
       {"tensors", read_tensors, 0},
       {"buffers", read_buffers, 0},
-      KEY(pl_manifest, "config", config, read_string),
+      {"ledger", read_ledger, 0},
+      KEY(pl_manifest, "config", about.config_yaml, read_string),
   };
   pl_manifest *manifest = into;
   PL_TRY(pl_reader_mapping(reader, keys, sizeof keys / sizeof *keys, manifest));
-  PL_TRY(check_unique(reader, "vector", manifest->vector[0], manifest->vectors, PL_NAME_MAX));
+  manifest->about.part = manifest->part;
+  manifest->about.shard = manifest->shard;
   if (manifest->tensors > 0) {
     PL_TRY(check_unique(reader, "tensor", manifest->tensor[0].name, manifest->tensors,
                         sizeof *manifest->tensor));
@@ -284,13 +357,23 @@ pl_status pl_manifest_parse(const char *name, const char *text, size_t size, pl_
   return status;
 }
 
+/* For others the texts are constant, but they are ours. */
+static void free_text(const char *text) { pl_free((void *)text); }
+
 void pl_manifest_destroy(pl_manifest **manifest) {
-  if (!*manifest) return;
-  pl_free((*manifest)->build);
-  pl_free((*manifest)->config);
-  pl_free((*manifest)->part);
-  pl_free((*manifest)->tensor);
-  pl_free((*manifest)->buffer);
-  pl_free(*manifest);
+  pl_manifest *m = *manifest;
+  if (!m) return;
+  free_text(m->about.build);
+  free_text(m->about.dataset);
+  free_text(m->about.metric);
+  free_text(m->about.config_yaml);
+  for (int s = 0; s < m->about.shards; s++) free_text(m->shard[s].name);
+  for (int v = 0; v < m->sliced.count; v++) free_text(m->sliced.name[v]);
+  for (int v = 0; v < m->replicated.count; v++) free_text(m->replicated.name[v]);
+  pl_free(m->part);
+  pl_free(m->shard);
+  pl_free(m->tensor);
+  pl_free(m->buffer);
+  pl_free(m);
   *manifest = NULL;
 }

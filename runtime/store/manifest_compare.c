@@ -6,9 +6,9 @@
 #include "runtime/base/log.h"
 #include "runtime/store/manifest.h"
 
-int pl_manifest_find_vector(const pl_manifest *manifest, const char *name) {
-  for (int v = 0; v < manifest->vectors; v++) {
-    if (strcmp(manifest->vector[v], name) == 0) return v;
+int pl_manifest_find_vector(const pl_checkpoint_vectors *vectors, const char *name) {
+  for (int v = 0; v < vectors->count; v++) {
+    if (strcmp(vectors->name[v], name) == 0) return v;
   }
   return -1;
 }

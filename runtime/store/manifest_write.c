@@ -1,10 +1,12 @@
 /* The text of a manifest: plain YAML with every string quoted, and the configuration as a block of
  * text that reads as it was. */
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/config/text.h"
 #include "runtime/store/manifest.h"
 
 enum { REPLACEMENT = 0xFFFD };
@@ -122,27 +124,58 @@ static void put_tensors(FILE *out, const pl_space *space) {
   }
 }
 
-pl_status pl_manifest_write(const pl_space *space, const pl_checkpoint_vectors *vectors,
-                            const pl_checkpoint_manifest *manifest, char **text) {
-  size_t size;
-  *text = NULL;
-  FILE *out = open_memstream(text, &size);
-  if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for the manifest");
-  fprintf(out, "format: plenum-checkpoint\nversion: %d\n", PL_CHECKPOINT_VERSION);
-  fprintf(out, "step: %lld\nposition: %lld\nskipped: %lld\n", (long long)manifest->step,
-          (long long)manifest->position, (long long)manifest->skipped);
-  fputs("build: ", out);
-  put_quoted(out, manifest->build);
-  fputs("\nstate: ", out);
-  put_quoted(out, manifest->state_hash);
-  fprintf(out, "\nblock: %d\nvectors: [", PL_BLOCK);
+static void put_vectors(FILE *out, const char *key, const pl_checkpoint_vectors *vectors) {
+  fprintf(out, "%s: [", key);
   for (int v = 0; v < vectors->count; v++) {
     if (v > 0) fputs(", ", out);
     put_quoted(out, vectors->name[v]);
   }
   fputs("]\n", out);
+}
+
+static void put_ledger(FILE *out, const pl_checkpoint_manifest *manifest) {
+  fputs(manifest->shards == 0 ? "ledger: []\n" : "ledger:\n", out);
+  for (int s = 0; s < manifest->shards; s++) {
+    const pl_checkpoint_shard *shard = &manifest->shard[s];
+    fputs("- {shard: ", out);
+    put_quoted(out, shard->name);
+    fprintf(out, ", seen: %lld, repeated: %lld, skipped: %lld}\n", (long long)shard->seen,
+            (long long)shard->repeated, (long long)shard->skipped);
+  }
+}
+
+static void put_text(FILE *out, const char *key, const char *text) {
+  fprintf(out, "%s: ", key);
+  put_quoted(out, text);
+  putc('\n', out);
+}
+
+static void put_head(FILE *out, const pl_checkpoint_manifest *manifest) {
+  char value[PL_REAL_TEXT] = "none";
+  if (isfinite(manifest->value)) pl_format_real(manifest->value, value);
+  fprintf(out, "format: plenum-checkpoint\nversion: %d\n", PL_CHECKPOINT_VERSION);
+  fprintf(out, "step: %lld\nposition: %lld\npassed_over: %lld\n", (long long)manifest->step,
+          (long long)manifest->position, (long long)manifest->passed_over);
+  put_text(out, "build", manifest->build);
+  put_text(out, "dataset", manifest->dataset);
+  put_text(out, "state", manifest->state_hash);
+  put_text(out, "metric", manifest->metric);
+  fprintf(out, "value: %s\nblock: %d\n", value, PL_BLOCK);
+}
+
+pl_status pl_manifest_write(const pl_space *space, const pl_checkpoint_vectors *vectors,
+                            const pl_checkpoint_vectors *replicated,
+                            const pl_checkpoint_manifest *manifest, char **text) {
+  size_t size;
+  *text = NULL;
+  FILE *out = open_memstream(text, &size);
+  if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for the manifest");
+  put_head(out, manifest);
+  put_vectors(out, "vectors", vectors);
+  put_vectors(out, "replicated", replicated);
   put_parts(out, manifest);
   put_tensors(out, space);
+  put_ledger(out, manifest);
   fputs("config: ", out);
   put_block(out, manifest->config_yaml);
   bool failed = ferror(out) != 0;

@@ -1,8 +1,6 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "runtime/base/file.h"
@@ -22,22 +20,14 @@ static pl_status hash_stream(int fd, const char *path, int64_t bytes, char *chun
   return PL_OK;
 }
 
-pl_status pl_part_measure(const char *path, pl_checkpoint_part_record *record) {
+pl_status pl_part_measure(int fd, const char *path, pl_checkpoint_part_record *record) {
   pl_status status;
-  char *chunk = NULL;
-  XXH3_state_t *state = NULL;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return PL_FAIL(errno == ENOENT ? PL_E_DATA : PL_E_IO, "cannot open %s: %s", path,
-                   strerror(errno));
-  }
   struct stat info;
   if (fstat(fd, &info) != 0) {
-    status = PL_FAIL(PL_E_IO, "cannot tell the size of %s: %s", path, strerror(errno));
-    goto done;
+    return PL_FAIL(PL_E_IO, "cannot tell the size of %s: %s", path, strerror(errno));
   }
-  chunk = pl_alloc(CHUNK, 1);
-  state = XXH3_createState();
+  char *chunk = pl_alloc(CHUNK, 1);
+  XXH3_state_t *state = XXH3_createState();
   if (!chunk || !state) {
     status = PL_FAIL(PL_E_INTERNAL, "out of memory to hash %s", path);
     goto done;
@@ -50,6 +40,5 @@ pl_status pl_part_measure(const char *path, pl_checkpoint_part_record *record) {
 done:
   XXH3_freeState(state);
   pl_free(chunk);
-  close(fd);
   return status;
 }

@@ -64,14 +64,15 @@ static pl_status write_dataset(const char *path, hid_t place, const dataset *dat
   return status;
 }
 
-static pl_status write_vectors(const char *path, hid_t file, const pl_slice *slice,
-                               const pl_checkpoint_vectors *vectors) {
+/* A group of datasets of the same shape. */
+static pl_status write_group(const char *path, hid_t file, const char *name,
+                             const pl_checkpoint_vectors *vectors, int dimensions, int64_t rows) {
   pl_status status = PL_OK;
-  hid_t group = H5Gcreate2(file, "vectors", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  hid_t group = H5Gcreate2(file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
   if (group < 0) return hdf5_failed(PL_E_INTERNAL, "write", path);
   for (int v = 0; v < vectors->count && status == PL_OK; v++) {
-    const dataset data = {vectors->name[v],  2, slice->blocks, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT,
-                          vectors->values[v]};
+    const dataset data = {vectors->name[v], dimensions,       rows,
+                          H5T_IEEE_F32LE,   H5T_NATIVE_FLOAT, vectors->values[v]};
     status = write_dataset(path, group, &data);
   }
   if (H5Gclose(group) < 0 && status == PL_OK) status = hdf5_failed(PL_E_INTERNAL, "write", path);
@@ -80,11 +81,10 @@ static pl_status write_vectors(const char *path, hid_t file, const pl_slice *sli
 
 /* Fails only for HDF5's own reasons; those of the system are left in the sink. */
 static pl_status write_file(const char *path, pl_sink *sink, const pl_slice *slice,
-                            const pl_checkpoint_vectors *vectors, const float *buffers,
-                            int64_t buffer_elements) {
+                            const pl_checkpoint_vectors *vectors,
+                            const pl_checkpoint_vectors *replicated, int64_t buffer_elements) {
   pl_status status;
   const dataset block = {"block", 1, slice->blocks, H5T_STD_I64LE, H5T_NATIVE_INT64, slice->block};
-  const dataset buffer = {"buffers", 1, buffer_elements, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, buffers};
   hid_t access = pl_sink_access(sink);
   hid_t file = access < 0 ? access : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
   if (file < 0) {
@@ -92,8 +92,10 @@ static pl_status write_file(const char *path, pl_sink *sink, const pl_slice *sli
     goto done;
   }
   PL_TRY_OR(done, status, write_dataset(path, file, &block));
-  PL_TRY_OR(done, status, write_vectors(path, file, slice, vectors));
-  if (buffers) PL_TRY_OR(done, status, write_dataset(path, file, &buffer));
+  PL_TRY_OR(done, status, write_group(path, file, "vectors", vectors, 2, slice->blocks));
+  if (replicated) {
+    PL_TRY_OR(done, status, write_group(path, file, "replicated", replicated, 1, buffer_elements));
+  }
 done:
   if (file >= 0 && H5Fclose(file) < 0 && status == PL_OK) {
     status = hdf5_failed(PL_E_INTERNAL, "close", path);
@@ -102,14 +104,23 @@ done:
   return status;
 }
 
+/* The disk has been at work on the file since its first bytes; it is read back from memory and
+ * hashed before the wait for the disk, not after. */
+static pl_status finish_file(const char *path, pl_sink *sink, pl_checkpoint_part_record *record) {
+  if (sink->error == 0) PL_TRY(pl_part_measure(sink->fd, path, record));
+  if (sink->error == 0 && fsync(sink->fd) != 0) sink->error = errno;
+  return PL_OK;
+}
+
 pl_status pl_part_write(const char *path, const pl_slice *slice,
-                        const pl_checkpoint_vectors *vectors, const float *buffers,
-                        int64_t buffer_elements) {
+                        const pl_checkpoint_vectors *vectors,
+                        const pl_checkpoint_vectors *replicated, int64_t buffer_elements,
+                        pl_checkpoint_part_record *record) {
   silence_hdf5();
   pl_sink sink = {.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
   if (sink.fd < 0) return PL_FAIL(PL_E_IO, "cannot create %s: %s", path, strerror(errno));
-  pl_status status = write_file(path, &sink, slice, vectors, buffers, buffer_elements);
-  if (sink.error == 0 && fsync(sink.fd) != 0) sink.error = errno;
+  pl_status status = write_file(path, &sink, slice, vectors, replicated, buffer_elements);
+  if (status == PL_OK) status = finish_file(path, &sink, record);
   if (close(sink.fd) != 0 && sink.error == 0) sink.error = errno;
   /* where the system failed, that is the cause, whatever HDF5 made of it */
   if (sink.error != 0) {
@@ -238,15 +249,19 @@ done:
   return status;
 }
 
-pl_status pl_part_read_buffers(const pl_part *part, float *buffers, int64_t elements) {
+pl_status pl_part_read_replicated(const pl_part *part, const char *name, int64_t elements,
+                                  float *values) {
   pl_status status = PL_OK;
+  char path[PL_NAME_MAX + 16];
+  snprintf(path, sizeof path, "replicated/%s", name);
   hsize_t count = 0;
   hid_t set;
-  PL_TRY(open_dataset(part, "buffers", 1, H5T_FLOAT, sizeof(float), &count, &set));
+  PL_TRY(open_dataset(part, path, 1, H5T_FLOAT, sizeof(float), &count, &set));
   if (count != (hsize_t)elements) {
-    status = PL_FAIL(PL_E_DATA, "%s holds %llu elements of buffers, not %lld", part->path,
-                     (unsigned long long)count, (long long)elements);
-  } else if (H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffers) < 0) {
+    status = PL_FAIL(PL_E_DATA, "%s holds %llu elements of \"%s\", not %lld", part->path,
+                     (unsigned long long)count, path, (long long)elements);
+  } else if (count > 0 &&
+             H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     status = hdf5_failed(PL_E_DATA, "read", part->path);
   }
   H5Dclose(set);

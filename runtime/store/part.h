@@ -1,8 +1,8 @@
 /* Inside of runtime/store: one part of a checkpoint, the HDF5 file of one rank.
  *
- *   /block          (n) int64: the blocks of the whole vector that the rank owned
- *   /vectors/NAME   (n, PL_BLOCK) float: the blocks' elements, a dataset per vector
- *   /buffers        (elements) float: the buffers one after another, in the first part
+ *   /block             (n) int64: the blocks of the whole vector that the rank owned
+ *   /vectors/NAME      (n, PL_BLOCK) float: the blocks' elements, a dataset per vector
+ *   /replicated/NAME   (elements) float: the buffers one after another, in the first part
  *
  * All datasets are contiguous and little-endian, and the file holds no time stamps: equal state
  * gives equal bytes. */
@@ -11,10 +11,12 @@
 
 #include "runtime/store/checkpoint.h"
 
-/* Writes, syncs and closes a part. `buffers` may be NULL. PL_E_IO; a file may then be left. */
+/* Writes, measures, syncs and closes a part. `replicated` may be NULL. PL_E_IO; a file may then be
+ * left. */
 pl_status pl_part_write(const char *path, const pl_slice *slice,
-                        const pl_checkpoint_vectors *vectors, const float *buffers,
-                        int64_t buffer_elements);
+                        const pl_checkpoint_vectors *vectors,
+                        const pl_checkpoint_vectors *replicated, int64_t buffer_elements,
+                        pl_checkpoint_part_record *record);
 
 typedef struct pl_part pl_part;
 
@@ -32,9 +34,10 @@ typedef struct pl_part_run {
 
 pl_status pl_part_read_vector(const pl_part *part, const char *name, const pl_part_run *runs,
                               int64_t count, float *values);
-pl_status pl_part_read_buffers(const pl_part *part, float *buffers, int64_t elements);
+pl_status pl_part_read_replicated(const pl_part *part, const char *name, int64_t elements,
+                                  float *values);
 
-/* Size and xxHash128 (as text) of a file, read as a stream. */
-pl_status pl_part_measure(const char *path, pl_checkpoint_part_record *record);
+/* Size and xxHash128 (as text) of a file, read as a stream; `path` is for messages only. */
+pl_status pl_part_measure(int fd, const char *path, pl_checkpoint_part_record *record);
 
 #endif

@@ -1,6 +1,7 @@
 #include "runtime/store/sink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +66,9 @@ static herr_t sink_read(H5FD_t *head, H5FD_mem_t type, hid_t transfer, haddr_t a
   return 0;
 }
 
+/* Bytes after which the disk is set to work, while more are copied into the system's memory. */
+enum { WRITE_BACK = 8 << 20 };
+
 static herr_t sink_write(H5FD_t *head, H5FD_mem_t type, hid_t transfer, haddr_t address,
                          size_t size, const void *data) {
   (void)type;
@@ -73,9 +77,14 @@ static herr_t sink_write(H5FD_t *head, H5FD_mem_t type, hid_t transfer, haddr_t 
   if (address + size > file->end) file->end = address + size;
   const char *from = data;
   while (size > 0 && file->sink->error == 0) {
-    ssize_t put = pwrite(file->sink->fd, from, size, (off_t)address);
+    size_t piece = size < WRITE_BACK ? size : WRITE_BACK;
+    ssize_t put = pwrite(file->sink->fd, from, piece, (off_t)address);
     if (put < 0 && errno != EINTR) file->sink->error = errno;
     if (put < 0) continue;
+    /* A wish: where it can't be met, or fails, fsync does all of it and tells. */
+    if (put == WRITE_BACK) {
+      sync_file_range(file->sink->fd, (off_t)address, put, SYNC_FILE_RANGE_WRITE);
+    }
     from += put;
     address += (haddr_t)put;
     size -= (size_t)put;
