@@ -12,7 +12,7 @@
 #include "runtime/store/checkpoint.h"
 #include "tests/check.h"
 
-enum { MOST_RANKS = 7, VECTORS = 2 };
+enum { MOST_RANKS = 7, VECTORS = 2, REPLICATED = 2 };
 
 static const char config_text[] =
     "run: {name: \"caf\xC3\xA9 \xF0\x9F\x90\x9F\", dir: 'a: b'}\n"
@@ -88,28 +88,36 @@ static inline void free_share(share *s) {
   pl_slice_destroy(&s->slice);
 }
 
-static inline float *make_buffers(const pl_space *space, bool filled) {
-  float *buffers = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof(float));
-  assert_non_null(buffers);
-  for (int b = 0; filled && b < pl_space_buffers(space); b++) {
-    const pl_buffer *buffer = pl_space_buffer(space, b);
-    for (int64_t i = 0; i < buffer->count; i++) {
-      buffers[buffer->offset + i] = element(buffer->name, 0, i);
+/* The replicated vectors: element() of the buffers, where the second stands for vector 1. */
+static inline pl_checkpoint_vectors make_buffers(const pl_space *space, bool filled) {
+  pl_checkpoint_vectors v = {.count = REPLICATED, .name = {"buffers", "average_buffers"}};
+  for (int k = 0; k < REPLICATED; k++) {
+    v.values[k] = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof(float));
+    assert_non_null(v.values[k]);
+    for (int b = 0; filled && b < pl_space_buffers(space); b++) {
+      const pl_buffer *buffer = pl_space_buffer(space, b);
+      for (int64_t i = 0; i < buffer->count; i++) {
+        v.values[k][buffer->offset + i] = element(buffer->name, k, i);
+      }
     }
   }
-  return buffers;
+  return v;
+}
+
+static inline void free_buffers(pl_checkpoint_vectors *buffers) {
+  for (int k = 0; k < buffers->count; k++) pl_free(buffers->values[k]);
 }
 
 /* What a test writes and where. */
 typedef struct fixture {
-  char parent[64];
+  char parent[128];
   pl_space *space;
 } fixture;
 
 static inline int set_up(void **state) {
   fixture *f = pl_alloc(1, sizeof *f);
   assert_non_null(f);
-  strcpy(f->parent, "/tmp/plenum-checkpoint-XXXXXX");
+  snprintf(f->parent, sizeof f->parent, "%s", "/tmp/plenum-checkpoint-XXXXXX");
   assert_non_null(mkdtemp(f->parent));
   f->space = make_space(false);
   pl_log_set_level(PL_LOG_ERROR);
@@ -127,33 +135,47 @@ static inline int tear_down(void **state) {
 
 static inline pl_status write_parts(const fixture *f, int ranks, int64_t step,
                                     pl_checkpoint_part_record *records) {
-  char temporary[PL_PATH_MAX];
-  CHECK_OK(pl_checkpoint_begin(f->parent, step));
-  CHECK_OK(pl_checkpoint_path(f->parent, step, true, temporary));
-  float *buffers = make_buffers(f->space, true);
+  pl_checkpoint_vectors buffers = make_buffers(f->space, true);
   pl_status status = PL_OK;
   for (int rank = 0; rank < ranks && status == PL_OK; rank++) {
     share s = make_share(f->space, ranks, rank, true);
-    status = pl_checkpoint_write_part(temporary, f->space, s.slice, &s.vectors,
-                                      rank == 0 ? buffers : NULL, &records[rank]);
+    status =
+        pl_checkpoint_write_part(f->parent, step, s.slice, &s.vectors, rank == 0 ? &buffers : NULL,
+                                 pl_space_buffer_elements(f->space), &records[rank]);
     free_share(&s);
   }
-  pl_free(buffers);
+  free_buffers(&buffers);
   return status;
+}
+
+static const pl_checkpoint_shard ledger[] = {{"part-00000.h5", 1000, 2, 1},
+                                             {"odd \"shard\"", INT64_C(1) << 40, 0, 0}};
+
+static inline pl_checkpoint_manifest make_manifest(int ranks, int64_t step,
+                                                   const pl_checkpoint_part_record *records,
+                                                   const char *config) {
+  return (pl_checkpoint_manifest){.step = step,
+                                  .position = step * 512,
+                                  .passed_over = 3,
+                                  .dataset = "fedcba9876543210fedcba9876543210",
+                                  .shards = 2,
+                                  .shard = ledger,
+                                  .metric = "knn",
+                                  .value = (double)step / 1024,
+                                  .parts = ranks,
+                                  .part = records,
+                                  .config_yaml = config,
+                                  .build = "0.1.0 \"test\"",
+                                  .state_hash = "0123456789abcdef0123456789abcdef"};
 }
 
 static inline pl_status commit(const fixture *f, int ranks, int64_t step,
                                const pl_checkpoint_part_record *records, const char *config) {
-  pl_checkpoint_vectors names = {.count = VECTORS, .name = {"params", "momentum"}};
-  pl_checkpoint_manifest manifest = {.step = step,
-                                     .position = step * 512,
-                                     .skipped = 3,
-                                     .parts = ranks,
-                                     .part = records,
-                                     .config_yaml = config,
-                                     .build = "0.1.0 \"test\"",
-                                     .state_hash = "0123456789abcdef0123456789abcdef"};
-  return pl_checkpoint_commit(f->parent, f->space, &names, &manifest);
+  const pl_checkpoint_vectors names = {.count = VECTORS, .name = {"params", "momentum"}};
+  const pl_checkpoint_vectors replicated = {.count = REPLICATED,
+                                            .name = {"buffers", "average_buffers"}};
+  pl_checkpoint_manifest manifest = make_manifest(ranks, step, records, config);
+  return pl_checkpoint_commit(f->parent, f->space, &names, &replicated, &manifest);
 }
 
 static inline pl_status write_all(const fixture *f, int ranks, int64_t step) {
@@ -177,25 +199,48 @@ static inline pl_status open_step(const fixture *f, int64_t step, pl_checkpoint 
   return pl_checkpoint_open(folder, out);
 }
 
+/* Opens and verifies all parts. */
+static inline pl_status verify_step(const fixture *f, int64_t step) {
+  pl_checkpoint *checkpoint;
+  PL_TRY(open_step(f, step, &checkpoint));
+  pl_status status = pl_checkpoint_verify(checkpoint, 0, 1);
+  pl_checkpoint_close(&checkpoint);
+  return status;
+}
+
+static inline void check_equal(const pl_checkpoint_vectors *got,
+                               const pl_checkpoint_vectors *expected, int64_t elements) {
+  for (int v = 0; v < expected->count; v++) {
+    assert_memory_equal(got->values[v], expected->values[v], (size_t)elements * sizeof(float));
+  }
+}
+
 /* Reads on `ranks` ranks into `space` and compares every element. */
 static inline void check_contents(const pl_checkpoint *checkpoint, const pl_space *space,
                                   int ranks) {
   for (int rank = 0; rank < ranks; rank++) {
     share got = make_share(space, ranks, rank, false);
     share expected = make_share(space, ranks, rank, true);
-    float *buffers = make_buffers(space, false), *expected_buffers = make_buffers(space, true);
-    CHECK_OK(pl_checkpoint_read(checkpoint, space, got.slice, &got.vectors, buffers));
-    size_t bytes = (size_t)got.slice->blocks * PL_BLOCK * sizeof(float);
-    for (int v = 0; v < VECTORS; v++) {
-      assert_memory_equal(got.vectors.values[v], expected.vectors.values[v], bytes);
-    }
-    assert_memory_equal(buffers, expected_buffers,
-                        (size_t)pl_space_buffer_elements(space) * sizeof(float));
-    pl_free(buffers);
-    pl_free(expected_buffers);
+    pl_checkpoint_vectors buffers = make_buffers(space, false);
+    pl_checkpoint_vectors expected_buffers = make_buffers(space, true);
+    CHECK_OK(pl_checkpoint_read(checkpoint, space, got.slice, &got.vectors, &buffers));
+    check_equal(&got.vectors, &expected.vectors, got.slice->blocks * PL_BLOCK);
+    check_equal(&buffers, &expected_buffers, pl_space_buffer_elements(space));
+    free_buffers(&buffers);
+    free_buffers(&expected_buffers);
     free_share(&got);
     free_share(&expected);
   }
+}
+
+/* The checkpoint of this step is whole: it verifies and holds what was written. */
+static inline void check_whole(const fixture *f, int64_t step, int ranks) {
+  pl_checkpoint *checkpoint;
+  CHECK_OK(open_step(f, step, &checkpoint));
+  CHECK_OK(pl_checkpoint_verify(checkpoint, 0, 1));
+  assert_int_equal(pl_checkpoint_get_manifest(checkpoint)->step, step);
+  check_contents(checkpoint, f->space, ranks);
+  pl_checkpoint_close(&checkpoint);
 }
 
 /* Overwrites one byte of a file, `from_end` bytes before its end. */

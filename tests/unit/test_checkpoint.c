@@ -1,11 +1,32 @@
-/* runtime/store/checkpoint: what is written by any cut is read by any other, the newest whole one
- * is found, and a full disk harms nothing. */
+/* runtime/store/checkpoint: what is written by any cut is read by any other, and a full disk harms
+ * nothing. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/checkpoint_fixture.h"
+
+static void check_manifest(const pl_checkpoint *checkpoint, int ranks, int64_t step) {
+  const pl_checkpoint_manifest *m = pl_checkpoint_get_manifest(checkpoint);
+  assert_int_equal(m->step, step);
+  assert_int_equal(m->position, step * 512);
+  assert_int_equal(m->passed_over, 3);
+  assert_string_equal(m->dataset, "fedcba9876543210fedcba9876543210");
+  assert_int_equal(m->shards, 2);
+  for (int k = 0; k < 2; k++) {
+    assert_string_equal(m->shard[k].name, ledger[k].name);
+    assert_int_equal(m->shard[k].seen, ledger[k].seen);
+    assert_int_equal(m->shard[k].repeated, ledger[k].repeated);
+    assert_int_equal(m->shard[k].skipped, ledger[k].skipped);
+  }
+  assert_string_equal(m->metric, "knn");
+  assert_true(m->value == (double)step / 1024);
+  assert_int_equal(m->parts, ranks);
+  assert_string_equal(m->config_yaml, config_text);
+  assert_string_equal(m->build, "0.1.0 \"test\"");
+  assert_string_equal(m->state_hash, "0123456789abcdef0123456789abcdef");
+}
 
 static void any_cut_reads_any_other(void **state) {
   const fixture *f = *state;
@@ -15,12 +36,8 @@ static void any_cut_reads_any_other(void **state) {
     CHECK_OK(write_all(f, cuts[k][0], step));
     pl_checkpoint *checkpoint;
     CHECK_OK(open_step(f, step, &checkpoint));
-    assert_int_equal(pl_checkpoint_step(checkpoint), step);
-    assert_int_equal(pl_checkpoint_position(checkpoint), step * 512);
-    assert_int_equal(pl_checkpoint_skipped(checkpoint), 3);
-    assert_string_equal(pl_checkpoint_config(checkpoint), config_text);
-    assert_string_equal(pl_checkpoint_build(checkpoint), "0.1.0 \"test\"");
-    assert_string_equal(pl_checkpoint_state_hash(checkpoint), "0123456789abcdef0123456789abcdef");
+    CHECK_OK(pl_checkpoint_verify(checkpoint, 0, 1));
+    check_manifest(checkpoint, cuts[k][0], step);
     check_contents(checkpoint, f->space, cuts[k][1]);
     pl_checkpoint_close(&checkpoint);
     assert_null(checkpoint);
@@ -48,22 +65,20 @@ static void empty_slices_have_parts(void **state) {
   fixture g = *f;
   g.space = small;
   pl_checkpoint_part_record records[3];
-  char temporary[PL_PATH_MAX];
-  CHECK_OK(pl_checkpoint_begin(f->parent, 1));
-  CHECK_OK(pl_checkpoint_path(f->parent, 1, true, temporary));
+  pl_checkpoint_vectors buffers = make_buffers(small, true); /* no elements */
   for (int rank = 0; rank < 3; rank++) {
     share s = make_share(small, 3, rank, true);
-    float *none = rank == 0 ? make_buffers(small, true) : NULL; /* no element, but not NULL */
-    CHECK_OK(pl_checkpoint_write_part(temporary, small, s.slice, &s.vectors, none, &records[rank]));
-    pl_free(none);
+    CHECK_OK(pl_checkpoint_write_part(f->parent, 1, s.slice, &s.vectors,
+                                      rank == 0 ? &buffers : NULL, 0, &records[rank]));
     free_share(&s);
   }
   CHECK_OK(commit(&g, 3, 1, records, "x"));
   pl_checkpoint *checkpoint;
   CHECK_OK(open_step(f, 1, &checkpoint));
   share s = make_share(small, 1, 0, false);
-  CHECK_OK(pl_checkpoint_read(checkpoint, small, s.slice, &s.vectors, NULL));
+  CHECK_OK(pl_checkpoint_read(checkpoint, small, s.slice, &s.vectors, &buffers));
   assert_true(s.vectors.values[1][15] == element("stem.gain", 1, 15));
+  free_buffers(&buffers);
   free_share(&s);
   pl_checkpoint_close(&checkpoint);
   pl_space_destroy(&small);
@@ -82,55 +97,47 @@ static void parts_are_reproducible(void **state) {
   }
 }
 
-static void a_step_written_again_replaces_the_first(void **state) {
+static void names_and_shapes_are_told(void **state) {
   const fixture *f = *state;
   pl_checkpoint *checkpoint;
-  char aside[PL_PATH_MAX];
-  CHECK_OK(write_all(f, 3, 1));
+  pl_checkpoint_tensor t;
   CHECK_OK(write_all(f, 2, 1));
   CHECK_OK(open_step(f, 1, &checkpoint));
-  check_contents(checkpoint, f->space, 1);
+  for (int k = 0; k < TENSORS; k++) {
+    assert_true(pl_checkpoint_get_tensor(checkpoint, k, &t));
+    assert_string_equal(t.name, tensors[k].name);
+    assert_int_equal(t.dims, tensors[k].dims);
+    assert_memory_equal(t.dim, tensors[k].dim, (size_t)t.dims * sizeof *t.dim);
+  }
+  assert_string_equal(t.kind, "bias");
+  assert_true(pl_checkpoint_get_tensor(checkpoint, TENSORS + 1, &t));
+  assert_string_equal(t.name, "stem.var");
+  assert_string_equal(t.kind, "buffer");
+  assert_int_equal(t.dims, 1);
+  assert_int_equal(t.dim[0], 16);
+  assert_false(pl_checkpoint_get_tensor(checkpoint, TENSORS + 2, &t));
+
+  const pl_checkpoint_vectors *sliced = pl_checkpoint_sliced(checkpoint);
+  const pl_checkpoint_vectors *replicated = pl_checkpoint_replicated(checkpoint);
+  assert_int_equal(sliced->count, 2);
+  assert_string_equal(sliced->name[1], "momentum");
+  assert_null(sliced->values[1]);
+  assert_int_equal(replicated->count, 2);
+  assert_string_equal(replicated->name[1], "average_buffers");
   pl_checkpoint_close(&checkpoint);
-  assert_false(pl_path_exists(path_of(f, 1, "part-00002.h5")));
-  CHECK_OK(pl_path_join(f->parent, "step-00000001.replaced.tmp", aside));
-  assert_false(pl_path_exists(aside));
-  CHECK_OK(pl_checkpoint_path(f->parent, 1, true, aside));
-  assert_false(pl_path_exists(aside));
 }
 
-static void newest_that_verifies_is_opened(void **state) {
+static void ranks_share_the_verification(void **state) {
   const fixture *f = *state;
   pl_checkpoint *checkpoint;
-  CHECK_FAILS(PL_E_DATA, "there is no checkpoint",
-              pl_checkpoint_open_newest(f->parent, &checkpoint));
-  CHECK_OK(write_all(f, 2, 5));
-  CHECK_OK(write_all(f, 2, 20));
-  CHECK_OK(write_all(f, 1, 100000000)); /* nine digits sort by number */
-  pl_checkpoint_part_record records[1];
-  CHECK_OK(write_parts(f, 1, 200000000, records)); /* temporary: not looked at */
-  char stray[PL_PATH_MAX];
-  const char *strays[] = {"step-0000030", "step-00000400x", "step-99999999999999999999", "step-"};
-  for (int k = 0; k < 4; k++) {
-    CHECK_OK(pl_path_join(f->parent, strays[k], stray));
-    CHECK_OK(pl_make_folders(stray));
-  }
-  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_int_equal(pl_checkpoint_step(checkpoint), 100000000);
+  CHECK_OK(write_all(f, 7, 1));
+  CHECK_OK(open_step(f, 1, &checkpoint));
+  for (int rank = 0; rank < 10; rank++) CHECK_OK(pl_checkpoint_verify(checkpoint, rank, 10));
+  flip_bit(path_of(f, 1, "part-00005.h5"), 1);
+  CHECK_OK(pl_checkpoint_verify(checkpoint, 0, 3));
+  CHECK_OK(pl_checkpoint_verify(checkpoint, 1, 3));
+  CHECK_FAILS(PL_E_DATA, "part-00005.h5", pl_checkpoint_verify(checkpoint, 2, 3));
   pl_checkpoint_close(&checkpoint);
-  flip_bit(path_of(f, 100000000, "part-00000.h5"), 100);
-  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_int_equal(pl_checkpoint_step(checkpoint), 20);
-  pl_checkpoint_close(&checkpoint);
-  flip_bit(path_of(f, 20, "manifest.yaml"), 100);
-  assert_int_equal(unlink(path_of(f, 20, "part-00001.h5")), 0);
-  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_int_equal(pl_checkpoint_step(checkpoint), 5);
-  check_contents(checkpoint, f->space, 1);
-  pl_checkpoint_close(&checkpoint);
-  assert_int_equal(unlink(path_of(f, 5, "manifest.yaml")), 0);
-  CHECK_FAILS(PL_E_DATA, "none of the 3 checkpoints",
-              pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_null(checkpoint);
 }
 
 static int lowest_free_descriptor(void) {
@@ -155,15 +162,12 @@ static void check_failed_write(const fixture *f, pl_status status) {
   if (!strstr(pl_last_reason()->message, "File too large")) {
     fail_msg("no reason in \"%s\"", pl_last_reason()->message);
   }
-  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_int_equal(pl_checkpoint_step(checkpoint), 1);
-  check_contents(checkpoint, f->space, 1);
-  pl_checkpoint_close(&checkpoint);
+  check_whole(f, 1, 1);
+  CHECK_FAILS(PL_E_DATA, "step-00000002", open_step(f, 2, &checkpoint));
 }
 
 static void full_disk_harms_nothing(void **state) {
   const fixture *f = *state;
-  pl_checkpoint *checkpoint;
   pl_checkpoint_part_record records[2];
   CHECK_OK(write_all(f, 2, 1));
   int free_descriptor = lowest_free_descriptor();
@@ -181,21 +185,15 @@ static void full_disk_harms_nothing(void **state) {
   assert_int_equal(lowest_free_descriptor(), free_descriptor); /* none keeps lost files */
 
   CHECK_OK(commit(f, 2, 2, records, config_text)); /* what failed is not in the way */
-  CHECK_OK(pl_checkpoint_open_newest(f->parent, &checkpoint));
-  assert_int_equal(pl_checkpoint_step(checkpoint), 2);
-  check_contents(checkpoint, f->space, 2);
-  pl_checkpoint_close(&checkpoint);
+  check_whole(f, 2, 2);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(any_cut_reads_any_other),
-      TEST(tensors_are_found_by_name),
-      TEST(empty_slices_have_parts),
-      TEST(parts_are_reproducible),
-      TEST(a_step_written_again_replaces_the_first),
-      TEST(newest_that_verifies_is_opened),
+      TEST(any_cut_reads_any_other),   TEST(tensors_are_found_by_name),
+      TEST(empty_slices_have_parts),   TEST(parts_are_reproducible),
+      TEST(names_and_shapes_are_told), TEST(ranks_share_the_verification),
       TEST(full_disk_harms_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,18 +12,16 @@ static void damage_is_named(void **state) {
   CHECK_OK(write_all(f, 3, 1));
   for (long from_end = 1; from_end < 20000; from_end = from_end * 3 + 7) {
     flip_bit(path_of(f, 1, "part-00001.h5"), from_end);
-    CHECK_FAILS(PL_E_DATA, "part-00001.h5 is damaged", open_step(f, 1, &checkpoint));
-    assert_null(checkpoint);
+    CHECK_FAILS(PL_E_DATA, "part-00001.h5 is damaged", verify_step(f, 1));
     flip_bit(path_of(f, 1, "part-00001.h5"), from_end);
   }
-  CHECK_OK(open_step(f, 1, &checkpoint));
-  pl_checkpoint_close(&checkpoint);
+  CHECK_OK(verify_step(f, 1));
 
   assert_int_equal(stat(path_of(f, 1, "part-00002.h5"), &info), 0);
   assert_int_equal(truncate(path_of(f, 1, "part-00002.h5"), info.st_size - 1), 0);
-  CHECK_FAILS(PL_E_DATA, "the manifest says", open_step(f, 1, &checkpoint));
+  CHECK_FAILS(PL_E_DATA, "the manifest says", verify_step(f, 1));
   assert_int_equal(unlink(path_of(f, 1, "part-00002.h5")), 0);
-  CHECK_FAILS(PL_E_DATA, "part-00002.h5", open_step(f, 1, &checkpoint));
+  CHECK_FAILS(PL_E_DATA, "part-00002.h5", verify_step(f, 1));
   assert_int_equal(unlink(path_of(f, 1, "manifest.yaml")), 0);
   CHECK_FAILS(PL_E_DATA, "manifest.yaml", open_step(f, 1, &checkpoint));
   CHECK_FAILS(PL_E_DATA, "step-00000077", open_step(f, 77, &checkpoint));
@@ -46,9 +44,10 @@ static void foreign_parts_are_refused(void **state) {
 
   pl_checkpoint *checkpoint;
   CHECK_OK(open_step(f, 1, &checkpoint));
+  const pl_checkpoint_vectors none = {0};
   share s = make_share(f->space, 1, 0, false);
   CHECK_FAILS(PL_E_DATA, "cannot open",
-              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, NULL));
+              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, &none));
   pl_checkpoint_close(&checkpoint);
 
   /* one rank's part in place of the other's as well */
@@ -66,7 +65,7 @@ static void foreign_parts_are_refused(void **state) {
   CHECK_OK(commit(f, 2, 2, records, "x"));
   CHECK_OK(open_step(f, 2, &checkpoint));
   CHECK_FAILS(PL_E_DATA, "no part of",
-              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, NULL));
+              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, &none));
   pl_checkpoint_close(&checkpoint);
   free_share(&s);
 }
@@ -74,6 +73,7 @@ static void foreign_parts_are_refused(void **state) {
 /* Details of what differs are tested in test_checkpoint_manifest.c. */
 static void other_models_are_refused(void **state) {
   const fixture *f = *state;
+  const pl_checkpoint_vectors none = {0};
   pl_space *other;
   pl_checkpoint *checkpoint;
   CHECK_OK(write_all(f, 2, 1));
@@ -83,7 +83,7 @@ static void other_models_are_refused(void **state) {
   CHECK_OK(pl_space_seal(other, PL_F32, 1 << 20));
   share s = make_share(other, 1, 0, false);
   CHECK_FAILS(PL_E_DATA, "differ in 6 tensors",
-              pl_checkpoint_read(checkpoint, other, s.slice, &s.vectors, NULL));
+              pl_checkpoint_read(checkpoint, other, s.slice, &s.vectors, &none));
   free_share(&s);
   pl_space_destroy(&other);
   pl_checkpoint_close(&checkpoint);
@@ -91,42 +91,52 @@ static void other_models_are_refused(void **state) {
 
 static void missing_vectors_are_named(void **state) {
   const fixture *f = *state;
+  const pl_checkpoint_vectors none = {0};
   pl_checkpoint *checkpoint;
   CHECK_OK(write_all(f, 1, 1));
   CHECK_OK(open_step(f, 1, &checkpoint));
   share s = make_share(f->space, 1, 0, false);
+  pl_checkpoint_vectors buffers = make_buffers(f->space, false);
   s.vectors.name[1] = "second";
   CHECK_FAILS(PL_E_DATA, "\"second\"",
-              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, NULL));
+              pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, &none));
   s.vectors.count = 1; /* a part of what is there may be read */
-  CHECK_OK(pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, NULL));
+  CHECK_OK(pl_checkpoint_read(checkpoint, f->space, s.slice, &s.vectors, &none));
+  buffers.name[1] = "params";
+  CHECK_FAILS(PL_E_DATA, "\"params\"",
+              pl_checkpoint_read(checkpoint, f->space, s.slice, &none, &buffers));
+  free_buffers(&buffers);
   free_share(&s);
   pl_checkpoint_close(&checkpoint);
 }
 
-static void buffers_come_from_rank_0(void **state) {
+static void replicated_vectors_come_from_rank_0(void **state) {
   const fixture *f = *state;
-  char temporary[PL_PATH_MAX];
   pl_checkpoint_part_record record;
-  CHECK_OK(pl_checkpoint_begin(f->parent, 1));
-  CHECK_OK(pl_checkpoint_path(f->parent, 1, true, temporary));
+  pl_checkpoint_vectors buffers = make_buffers(f->space, true);
+  int64_t elements = pl_space_buffer_elements(f->space);
   for (int rank = 0; rank < 2; rank++) {
     share s = make_share(f->space, 2, rank, true);
-    float *buffers = make_buffers(f->space, true);
-    CHECK_FAILS(PL_E_INTERNAL, "buffers",
-                pl_checkpoint_write_part(temporary, f->space, s.slice, &s.vectors,
-                                         rank == 0 ? NULL : buffers, &record));
-    pl_free(buffers);
+    CHECK_FAILS(PL_E_INTERNAL, "replicated",
+                pl_checkpoint_write_part(f->parent, 1, s.slice, &s.vectors,
+                                         rank == 0 ? NULL : &buffers, elements, &record));
+    s.vectors.name[1] = "../momentum";
+    CHECK_FAILS(PL_E_INTERNAL, "\"../momentum\"",
+                pl_checkpoint_write_part(f->parent, 1, s.slice, &s.vectors,
+                                         rank == 0 ? &buffers : NULL, elements, &record));
     free_share(&s);
   }
+  free_buffers(&buffers);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(damage_is_named),          TEST(foreign_parts_are_refused),
-      TEST(other_models_are_refused), TEST(missing_vectors_are_named),
-      TEST(buffers_come_from_rank_0),
+      TEST(damage_is_named),
+      TEST(foreign_parts_are_refused),
+      TEST(other_models_are_refused),
+      TEST(missing_vectors_are_named),
+      TEST(replicated_vectors_come_from_rank_0),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,20 +40,27 @@ static pl_space *make_space(void) {
 }
 
 /* The text of a manifest of two parts; free() gives it back. */
-static char *write_manifest(const pl_space *space, const char *config) {
+static char *write_manifest(const pl_space *space, const char *config, double value) {
   const pl_checkpoint_part_record parts[] = {{90000, "99aa06d3014798d86001c324468d497f"},
                                              {90001, "0123456789abcdef0123456789abcdef"}};
-  pl_checkpoint_vectors names = {.count = 2, .name = {"params", "momentum"}};
-  pl_checkpoint_manifest manifest = {.step = 1,
-                                     .position = 512,
-                                     .skipped = 3,
-                                     .parts = 2,
-                                     .part = parts,
-                                     .config_yaml = config,
-                                     .build = "0.1.0 \"test\"",
-                                     .state_hash = "0123456789abcdef0123456789abcdef"};
+  const pl_checkpoint_shard ledger[] = {{"part-00000.h5", 1000, 2, 1}, {"\"odd\"", 24, 0, 0}};
+  const pl_checkpoint_vectors names = {.count = 2, .name = {"params", "momentum"}};
+  const pl_checkpoint_vectors replicated = {.count = 2, .name = {"buffers", "average_buffers"}};
+  const pl_checkpoint_manifest manifest = {.step = 1,
+                                           .position = 512,
+                                           .passed_over = 3,
+                                           .dataset = "00112233445566778899aabbccddeeff",
+                                           .shards = 2,
+                                           .shard = ledger,
+                                           .metric = "knn",
+                                           .value = value,
+                                           .parts = 2,
+                                           .part = parts,
+                                           .config_yaml = config,
+                                           .build = "0.1.0 \"test\"",
+                                           .state_hash = "0123456789abcdef0123456789abcdef"};
   char *text;
-  CHECK_OK(pl_manifest_write(space, &names, &manifest, &text));
+  CHECK_OK(pl_manifest_write(space, &names, &replicated, &manifest, &text));
   return text;
 }
 
@@ -66,19 +73,26 @@ static pl_manifest *parse(const char *text) {
 static void what_is_written_reads_back(void **state) {
   (void)state;
   pl_space *space = make_space();
-  char *text = write_manifest(space, "a: 1\n");
+  char *text = write_manifest(space, "a: 1\n", 0.5);
   pl_manifest *manifest = parse(text);
-  assert_int_equal(manifest->step, 1);
-  assert_int_equal(manifest->position, 512);
-  assert_int_equal(manifest->skipped, 3);
-  assert_string_equal(manifest->build, "0.1.0 \"test\"");
-  assert_string_equal(manifest->state_hash, "0123456789abcdef0123456789abcdef");
-  assert_int_equal(manifest->parts, 2);
-  assert_int_equal(manifest->part[1].bytes, 90001);
-  assert_string_equal(manifest->part[0].hash, "99aa06d3014798d86001c324468d497f");
-  assert_int_equal(manifest->vectors, 2);
-  assert_int_equal(pl_manifest_find_vector(manifest, "momentum"), 1);
-  assert_int_equal(pl_manifest_find_vector(manifest, "second"), -1);
+  const pl_checkpoint_manifest *about = &manifest->about;
+  assert_int_equal(about->step, 1);
+  assert_int_equal(about->position, 512);
+  assert_int_equal(about->passed_over, 3);
+  assert_string_equal(about->dataset, "00112233445566778899aabbccddeeff");
+  assert_int_equal(about->shards, 2);
+  assert_string_equal(about->shard[1].name, "\"odd\"");
+  assert_int_equal(about->shard[0].repeated, 2);
+  assert_string_equal(about->metric, "knn");
+  assert_true(about->value == 0.5);
+  assert_string_equal(about->build, "0.1.0 \"test\"");
+  assert_string_equal(about->state_hash, "0123456789abcdef0123456789abcdef");
+  assert_int_equal(about->parts, 2);
+  assert_int_equal(about->part[1].bytes, 90001);
+  assert_string_equal(about->part[0].hash, "99aa06d3014798d86001c324468d497f");
+  assert_int_equal(pl_manifest_find_vector(&manifest->sliced, "momentum"), 1);
+  assert_int_equal(pl_manifest_find_vector(&manifest->sliced, "second"), -1);
+  assert_int_equal(pl_manifest_find_vector(&manifest->replicated, "average_buffers"), 1);
   assert_int_equal(manifest->tensors, pl_space_params(space));
   for (int t = 0; t < manifest->tensors; t++) {
     const pl_param *param = pl_space_param(space, t);
@@ -91,6 +105,30 @@ static void what_is_written_reads_back(void **state) {
   pl_manifest_destroy(&manifest);
   assert_null(manifest);
   free(text);
+  pl_space_destroy(&space);
+}
+
+/* Every bit of a value survives; what is not finite is none. */
+static void values_read_back(void **state) {
+  (void)state;
+  const double values[] = {
+      0, 1, -2.5, 0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 0.8790000000001};
+  const double none[] = {NAN, INFINITY, -INFINITY};
+  pl_space *space = make_space();
+  for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+    char *text = write_manifest(space, "", values[k]);
+    pl_manifest *manifest = parse(text);
+    assert_true(manifest->about.value == values[k]);
+    pl_manifest_destroy(&manifest);
+    free(text);
+  }
+  for (size_t k = 0; k < sizeof none / sizeof *none; k++) {
+    char *text = write_manifest(space, "", none[k]);
+    pl_manifest *manifest = parse(text);
+    assert_true(isnan(manifest->about.value));
+    pl_manifest_destroy(&manifest);
+    free(text);
+  }
   pl_space_destroy(&space);
 }
 
@@ -109,15 +147,15 @@ static void any_text_survives_as_configuration(void **state) {
                          "trailing space \n# comment\nkey: |\n  nested block\n"};
   pl_space *space = make_space();
   for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
-    char *written = write_manifest(space, texts[k]);
+    char *written = write_manifest(space, texts[k], 0.5);
     pl_manifest *manifest = parse(written);
-    assert_string_equal(manifest->config, texts[k]);
+    assert_string_equal(manifest->about.config_yaml, texts[k]);
     pl_manifest_destroy(&manifest);
     free(written);
   }
-  char *written = write_manifest(space, "not UTF-8: \xFF\xC3 \xED\xA0\x80");
+  char *written = write_manifest(space, "not UTF-8: \xFF\xC3 \xED\xA0\x80", 0.5);
   pl_manifest *manifest = parse(written);
-  assert_non_null(strstr(manifest->config, "not UTF-8: \xEF\xBF\xBD"));
+  assert_non_null(strstr(manifest->about.config_yaml, "not UTF-8: \xEF\xBF\xBD"));
   pl_manifest_destroy(&manifest);
   free(written);
   pl_space_destroy(&space);
@@ -144,9 +182,10 @@ static void check_edit(const char *text, const char *old, const char *new, const
 static void hostile_manifests_are_refused(void **state) {
   (void)state;
   const char *edits[][3] = {
-      {"version: 1", "version: 2\nshiny: new", "newer than format 1"},
-      {"version: 1", "version: 0", "no format 0"},
-      {"version: 1", "version: one", "not a whole number"},
+      {"version: 2", "version: 3\nshiny: new", "format 3, newer than format 2"},
+      {"version: 2", "version: 1\nskipped: 3", "format 1, older than format 2"},
+      {"version: 2", "version: 0", "no format 0"},
+      {"version: 2", "version: two", "not a whole number"},
       {"format: plenum-checkpoint", "format: other", "is not \"plenum-checkpoint\""},
       {"format: plenum-checkpoint\n", "", "the key \"format\" is missing"},
       {"step: 1\n", "step: 1\nstep: 1\n", "stands twice"},
@@ -172,6 +211,21 @@ static void hostile_manifests_are_refused(void **state) {
       {"[16, 3, 7, 7]", "[[[[[[[[[[[[[[[[[[[[[[[[", "expected a word, found a list"},
       {"count: 16", "count: 9223372036854775807", "larger than any memory"},
       {"count: 16", "count: 1099511627776", "the parts have only"},
+      {"value: 0.5", "value: nan", "is not a number"},
+      {"value: 0.5", "value: 1e999", "is not a number"},
+      {"value: 0.5", "value: \"0.5 \"", "is not a number"},
+      {"value: 0.5", "value:", "is not a number"},
+      {"dataset: \"0", "dataset: \"", "is not a hash"},
+      {"seen: 24", "seen: -1", "not a whole number"},
+      {"seen: 24", "seen: 9223372036854775807", "more samples than can be counted"},
+      {"seen: 24", "sawn: 24", "unknown key \"sawn\""},
+      {"seen: 24, ", "", "the key \"seen\" is missing"},
+      {"ledger:\n", "ledger: 1\n", ""},
+      {"\"momentum\"", "\"../momentum\"", "\"../momentum\" is not a name for a vector"},
+      {"\"momentum\"", "\".\"", "is not a name"},
+      {"\"momentum\"", "\"\"", "is not a name"},
+      {"\"average_buffers\"", "\"a b\"", "is not a name for a vector"},
+      {"\"average_buffers\"", "\"buffers\"", "the vector \"buffers\" stands twice"},
       {"\"momentum\"", "\"params\"", "the vector \"params\" stands twice"},
       {"\"momentum\"", "a, b, c, d, e, f, g, h, i", "more than 8 vectors"},
       {"\"stem.gain\"", "\"stem.bias\"", "the tensor \"stem.bias\" stands twice"},
@@ -188,7 +242,7 @@ static void hostile_manifests_are_refused(void **state) {
       {"config:", "---\nconfig:", "the key \"config\" is missing"},
   };
   pl_space *space = make_space();
-  char *text = write_manifest(space, "a: 1\n"), name[200];
+  char *text = write_manifest(space, "a: 1\n", 0.5), name[200];
   for (size_t k = 0; k < sizeof edits / sizeof *edits; k++) {
     check_edit(text, edits[k][0], edits[k][1], edits[k][2]);
   }
@@ -203,7 +257,7 @@ static void hostile_manifests_are_refused(void **state) {
 static void cut_manifests_are_refused(void **state) {
   (void)state;
   pl_space *space = make_space();
-  char *text = write_manifest(space, "a: 1\n");
+  char *text = write_manifest(space, "a: 1\n", 0.5);
   size_t required = (size_t)(strstr(text, "config: ") - text);
   for (size_t length = 0; length <= required; length++) check_refused(text, length, "");
   free(text);
@@ -226,7 +280,7 @@ static void differing_tensors_are_all_named(void **state) {
       "stem.var is not in the model",
       "differ in 8 tensors"};
   pl_space *space = make_space(), *other;
-  char *text = write_manifest(space, "");
+  char *text = write_manifest(space, "", 0.5);
   pl_manifest *manifest = parse(text);
   CHECK_OK(pl_space_create(&other));
   for (int t = 0; t < 3; t++) add_tensor(other, &others[t]);
@@ -258,6 +312,7 @@ int main(void) {
   pl_log_set_level(PL_LOG_ERROR);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_reads_back),
+      cmocka_unit_test(values_read_back),
       cmocka_unit_test(any_text_survives_as_configuration),
       cmocka_unit_test(hostile_manifests_are_refused),
       cmocka_unit_test(cut_manifests_are_refused),
