@@ -50,6 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (pl_config_write(&again, &text_again) != PL_OK) broken("it can be written again", text);
   if (strcmp(text, text_again) != 0) broken("both texts are the same", text);
   if (!same_bits(&config, &again, sizeof config)) broken("both have the same bits", text);
+  char *changes = NULL;
+  if (pl_config_changes(&config, &again, &changes) != PL_OK) broken("they compare", text);
+  if (*changes != '\0') broken("nothing has changed", changes);
+  pl_free(changes);
   pl_free(text);
   pl_free(text_again);
   return 0;
