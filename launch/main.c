@@ -1,4 +1,5 @@
 /* plenum: finds the subcommand, runs it, and turns its status into the exit code. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,9 +7,9 @@
 #include "runtime/base/log.h"
 
 static const pl_command *const commands[] = {
-    &pl_cmd_train,       &pl_cmd_eval_knn,   &pl_cmd_data_pack,   &pl_cmd_data_info,
-    &pl_cmd_data_verify, &pl_cmd_data_synth, &pl_cmd_config_keys, &pl_cmd_config_check,
-    &pl_cmd_bench_loss,  &pl_cmd_bench_data, &pl_cmd_bench_net,
+    &pl_cmd_train,        &pl_cmd_eval_knn,    &pl_cmd_embed,      &pl_cmd_data_pack,
+    &pl_cmd_data_info,    &pl_cmd_data_verify, &pl_cmd_data_synth, &pl_cmd_config_keys,
+    &pl_cmd_config_check, &pl_cmd_bench_loss,  &pl_cmd_bench_data, &pl_cmd_bench_net,
 };
 
 static void print_usage(FILE *out) {
@@ -18,10 +19,11 @@ static void print_usage(FILE *out) {
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
     fprintf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
   }
-  fprintf(
-      out,
-      "\nplenum COMMAND --help tells a command's options.\n"
-      "Exit codes: 0 done, 64 usage or configuration, 65 data, 70 internal, 74 input/output.\n");
+  fprintf(out,
+          "\nplenum COMMAND --help tells a command's options.\n"
+          "Exit codes: 0 done, 64 usage or configuration, 65 data, 70 internal, "
+          "74 input/output,\n75 stopped on request and saved, 124 a rank or a call between ranks "
+          "hung.\n");
 }
 
 /* Matches "data pack" against argv: returns the words it took, 0 for no match. */
@@ -87,7 +89,10 @@ int main(int argc, char **argv) {
   }
   if (status == PL_OK) status = dispatch(comm, argc - 1, argv + 1);
   /* Commands hand up agreed errors: all ranks hold the same, one tells it. */
-  if (status != PL_OK && (!comm || pl_comm_rank(comm) == 0)) {
+  bool speaks = !comm || pl_comm_rank(comm) == 0;
+  if (status == PL_E_STOPPED) {
+    if (speaks) PL_INFO("%s", pl_last_reason()->message);
+  } else if (status != PL_OK && speaks) {
     PL_ERROR("%s%s", status == PL_E_INTERNAL ? "internal: " : "", pl_last_reason()->message);
     PL_DEBUG_LOG("noticed at %s:%d", pl_last_reason()->file, pl_last_reason()->line);
   }

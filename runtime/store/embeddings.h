@@ -5,7 +5,7 @@
  *   /label      (n) int32           -1 without label
  *
  * All little-endian and contiguous. Attributes of the file: "dataset" and "state" (hashes that name
- * them), "weights" (which of the state's: "current" or "average"), "step" (of training), "build".
+ * them), "weights" (which of the state's: "trained" or "average"), "step" (of training), "build".
  * It holds no times, so that equal content is equal bytes. */
 #ifndef PL_STORE_EMBEDDINGS_H
 #define PL_STORE_EMBEDDINGS_H
