@@ -1,5 +1,6 @@
 /* Any bytes as the manifest of a checkpoint: refused with a reason and a place, or read with lists
  * that agree with each other. What was read is compared with a model, as a reader would. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,8 @@ static void broken(const char *promise) {
   abort();
 }
 
-static void check_lists(const pl_manifest *manifest) {
+static void check_tensors(const pl_manifest *manifest) {
   int64_t blocks = 0, elements = 0;
-  double bytes = 0;
   for (int t = 0; t < manifest->tensors; t++) {
     const pl_manifest_tensor *tensor = &manifest->tensor[t];
     if (tensor->first_block != blocks) broken("tensors follow each other");
@@ -29,9 +29,35 @@ static void check_lists(const pl_manifest *manifest) {
     elements += manifest->buffer[b].count;
   }
   if (blocks != manifest->blocks || elements != manifest->buffer_elements) broken("sums are right");
-  for (int p = 0; p < manifest->parts; p++) bytes += (double)manifest->part[p].bytes;
-  double needed = (double)blocks * PL_BLOCK * sizeof(float) * manifest->vectors;
+}
+
+static void check_vectors(const pl_checkpoint_vectors *vectors) {
+  for (int v = 0; v < vectors->count; v++) {
+    if (!pl_manifest_is_vector_name(vectors->name[v])) broken("vectors have harmless names");
+    if (pl_manifest_find_vector(vectors, vectors->name[v]) != v) broken("vectors differ in name");
+  }
+}
+
+static void check_about(const pl_manifest *manifest) {
+  const pl_checkpoint_manifest *about = &manifest->about;
+  double bytes = 0, samples = 0;
+  for (int p = 0; p < about->parts; p++) bytes += (double)about->part[p].bytes;
+  double needed = ((double)manifest->blocks * PL_BLOCK * manifest->sliced.count +
+                   (double)manifest->buffer_elements * manifest->replicated.count) *
+                  sizeof(float);
   if (needed > bytes) broken("parts can hold the vectors");
+  for (int s = 0; s < about->shards; s++) {
+    const pl_checkpoint_shard *shard = &about->shard[s];
+    if (!shard->name) broken("shards have names");
+    if (shard->seen < 0 || shard->repeated < 0 || shard->skipped < 0) broken("counts are counts");
+    samples += (double)shard->seen + (double)shard->repeated + (double)shard->skipped;
+  }
+  if (samples > (double)INT64_MAX) broken("the ledger can be summed");
+  if (isinf(about->value)) broken("a value is finite or none");
+  if (!about->build || !about->config_yaml || !about->metric) broken("all texts are there");
+  if (!about->dataset || strlen(about->dataset) != PL_CHECKPOINT_HASH - 1) {
+    broken("the dataset is named by a hash");
+  }
 }
 
 static pl_space *make_space(void) {
@@ -59,7 +85,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (manifest) broken("nothing is left of a bad manifest");
     return 0;
   }
-  check_lists(manifest);
+  check_tensors(manifest);
+  check_vectors(&manifest->sliced);
+  check_vectors(&manifest->replicated);
+  check_about(manifest);
   pl_space *space = make_space();
   status = pl_manifest_compare("fuzz", manifest, space);
   if (status != PL_OK && status != PL_E_DATA) broken("a difference is a data error");
