@@ -20,12 +20,10 @@ static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **
   status = pl_comm_agree(comm, status);
   if (status == PL_OK && !helped) status = pl_startup_config(comm, operands, count, config);
   if (status == PL_OK && !helped) {
-    char hash[33];
+    char hash[PL_CHECKPOINT_HASH];
     status = pl_train(comm, config, pl_startup_threads(comm, config->run.threads), hash);
-    if (status == PL_OK && pl_comm_rank(comm) == 0) {
-      PL_INFO("run saved in %s", config->run.dir);
-      printf("state %s\n", hash);
-    }
+    if (status == PL_OK || status == PL_E_STOPPED) printf("state %s\n", hash);
+    if (status == PL_OK && pl_comm_rank(comm) == 0) PL_INFO("run saved in %s", config->run.dir);
   }
   pl_free(config);
   pl_free(operands);
@@ -34,7 +32,7 @@ static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **
 
 const pl_command pl_cmd_train = {
     .name = "train",
-    .operands = "CONFIG [key=value ...]",
-    .summary = "train as a configuration says",
+    .operands = "CONFIG|RUN [key=value ...]",
+    .summary = "train as a configuration says, or go on with a run",
     .run = run,
 };

@@ -5,47 +5,42 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/base/clock.h"
+#include "launch/events.h"
+#include "launch/json.h"
+#include "launch/metrics_file.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
-
-static const char *const split_names[PL_SPLITS] = {
-    "data", "forward", "gather", "loss", "backward", "reduce", "optimizer", "checkpoint"};
-
-/* A line is shown this often: smooth on a terminal, sparse in a log. */
-enum { TERMINAL_MS = 200, PLAIN_MS = 10000 };
+#include "runtime/base/progress.h"
 
 struct pl_metrics {
   pl_comm *comm;
-  FILE *file; /* rank 0 */
+  /* Rank 0: */
+  FILE *file;
+  pl_events *events;
   char path[PL_PATH_MAX];
-  pl_rank_report *reports; /* (ranks) */
-  pl_status failed;        /* of the last line, to be told at the next exchange */
-  pl_reason reason;
+  int64_t last_eval;
   double last_shown_ms;
+  /* The first failure, to be told at the next exchange. */
+  pl_status failed;
+  pl_reason reason;
   /* For the summary and the rate; the first step is left out, as it warms everything up. */
   int64_t counted;
   double counted_ms, counted_data_ms, recent_ms;
   int64_t batch;
 };
 
-static pl_status open_file(pl_metrics *m, const char *run_dir) {
+static pl_status open_files(pl_metrics *m, const char *run_dir, int64_t step) {
   PL_TRY(pl_path_join(run_dir, "metrics.jsonl", m->path));
-  m->file = fopen(m->path, "w");
-  if (!m->file) return PL_FAIL(PL_E_IO, "cannot create %s: %s", m->path, strerror(errno));
-  return PL_OK;
+  PL_TRY(pl_metrics_file_open(m->path, step, &m->last_eval, &m->file));
+  return pl_events_create(run_dir, step, &m->events);
 }
 
-pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, pl_metrics **out) {
+pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, int64_t step, pl_metrics **out) {
   pl_metrics *m = pl_alloc(1, sizeof *m);
   pl_status status = m ? PL_OK : PL_E_INTERNAL;
-  if (m) {
-    m->comm = comm;
-    m->reports = pl_alloc((size_t)pl_comm_size(comm), sizeof *m->reports);
-    if (!m->reports) status = PL_E_INTERNAL;
-  }
-  if (status == PL_OK && pl_comm_rank(comm) == 0) status = open_file(m, run_dir);
+  if (m) m->comm = comm;
+  if (status == PL_OK && pl_comm_rank(comm) == 0) status = open_files(m, run_dir, step);
   status = pl_comm_agree(comm, status);
   if (status != PL_OK) pl_metrics_destroy(&m);
   *out = m;
@@ -55,41 +50,47 @@ pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, pl_metrics **out
 void pl_metrics_destroy(pl_metrics **metrics) {
   pl_metrics *m = *metrics;
   if (!m) return;
+  pl_events_destroy(&m->events);
   if (m->file) fclose(m->file);
-  pl_free(m->reports);
   pl_free(m);
   *metrics = NULL;
 }
 
-/* JSON has no word for what is not a number. */
+int64_t pl_metrics_last_eval(const pl_metrics *m) { return m->last_eval; }
+
+static void remember(pl_metrics *m, pl_status status) {
+  if (status == PL_OK || m->failed != PL_OK) return;
+  m->failed = status;
+  m->reason = *pl_last_reason();
+}
+
+/* Ends a line; every line reaches the system, so that it survives the process. */
+static void end_line(pl_metrics *m) {
+  fputs("}\n", m->file);
+  if (fflush(m->file) != 0 || ferror(m->file)) {
+    remember(m, PL_FAIL(PL_E_IO, "cannot write %s: %s", m->path, strerror(errno)));
+  }
+}
+
 static void put_number(FILE *file, const char *name, double value) {
-  if (isfinite(value)) {
-    fprintf(file, ",\"%s\":%.9g", name, value);
-  } else {
-    fprintf(file, ",\"%s\":null", name);
+  fprintf(file, ",\"%s\":", name);
+  pl_json_number(file, value);
+}
+
+static double most_memory(const pl_boundary *boundary) {
+  double most = 0;
+  for (int rank = 0; rank < boundary->ranks; rank++) {
+    double bytes = boundary->report[rank].memory_bytes;
+    if (bytes > most) most = bytes;
   }
+  return most;
 }
 
-/* Time a rank spent on its own work, not in waiting for others. */
-static double busy_ms(const pl_rank_report *report) {
-  return report->ms[PL_SPLIT_DATA] + report->ms[PL_SPLIT_FORWARD] + report->ms[PL_SPLIT_LOSS] +
-         report->ms[PL_SPLIT_BACKWARD] + report->ms[PL_SPLIT_OPTIMIZER];
-}
-
-static int slowest_rank(const pl_rank_report *reports, int size) {
-  int slowest = 0;
-  for (int rank = 1; rank < size; rank++) {
-    if (busy_ms(&reports[rank]) > busy_ms(&reports[slowest])) slowest = rank;
-  }
-  return slowest;
-}
-
-static pl_status write_line(pl_metrics *m, const pl_step_line *line) {
-  int size = pl_comm_size(m->comm);
-  int slowest = slowest_rank(m->reports, size);
-  const pl_rank_report *worst = &m->reports[slowest];
+static void write_line(pl_metrics *m, const pl_step_line *line, const pl_boundary *boundary) {
+  int slowest = pl_boundary_slowest(boundary);
+  const pl_rank_report *worst = &boundary->report[slowest];
   double skipped = 0;
-  for (int rank = 0; rank < size; rank++) skipped += m->reports[rank].skipped;
+  for (int rank = 0; rank < boundary->ranks; rank++) skipped += boundary->report[rank].skipped;
   fprintf(m->file, "{\"step\":%lld", (long long)line->step);
   put_number(m->file, "epoch", line->epoch);
   fprintf(m->file, ",\"samples\":%lld", (long long)line->samples);
@@ -100,39 +101,48 @@ static pl_status write_line(pl_metrics *m, const pl_step_line *line) {
   put_number(m->file, "alignment", line->figures.alignment);
   put_number(m->file, "uniformity", line->figures.uniformity);
   put_number(m->file, "skipped", skipped);
+  fprintf(m->file, ",\"passed_over\":%lld", (long long)line->passed_over);
+  put_number(m->file, "memory_mb", most_memory(boundary) / 1e6);
   put_number(m->file, "step_ms", worst->total_ms);
   put_number(m->file, "samples_per_second", (double)line->batch / worst->total_ms * 1e3);
   fprintf(m->file, ",\"slowest_rank\":%d,\"slowest_ms\":{", slowest);
   for (int i = 0; i < PL_SPLITS; i++) {
-    fprintf(m->file, "%s\"%s\":%.3f", i ? "," : "", split_names[i], worst->ms[i]);
+    fprintf(m->file, "%s\"%s\":%.3f", i ? "," : "", pl_split_names[i], worst->ms[i]);
   }
-  fprintf(m->file, "}}\n");
-  if (fflush(m->file) != 0 || ferror(m->file)) {
-    return PL_FAIL(PL_E_IO, "cannot write %s: %s", m->path, strerror(errno));
-  }
-  return PL_OK;
+  fputs("}", m->file);
+  end_line(m);
 }
 
-static void format_time_left(double seconds, char *text, size_t size) {
-  long long whole = (long long)(seconds + 0.5);
-  if (whole >= 3600) {
-    snprintf(text, size, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
-  } else {
-    snprintf(text, size, "%lld:%02lld", whole / 60, whole % 60);
+static void plot(pl_metrics *m, const char *tag, int64_t step, double value) {
+  remember(m, pl_events_scalar(m->events, tag, step, value));
+}
+
+static void plot_step(pl_metrics *m, const pl_step_line *line, const pl_boundary *boundary) {
+  const pl_rank_report *worst = &boundary->report[pl_boundary_slowest(boundary)];
+  plot(m, "train/loss", line->step, line->figures.loss);
+  plot(m, "train/lr", line->step, line->lr);
+  plot(m, "train/gradient_norm", line->step, line->gradient_norm);
+  plot(m, "train/accuracy", line->step, line->figures.accuracy);
+  plot(m, "train/alignment", line->step, line->figures.alignment);
+  plot(m, "train/uniformity", line->step, line->figures.uniformity);
+  plot(m, "train/epoch", line->step, line->epoch);
+  plot(m, "system/samples_per_second", line->step, (double)line->batch / worst->total_ms * 1e3);
+  plot(m, "system/memory_mb", line->step, most_memory(boundary) / 1e6);
+  for (int i = 0; i < PL_SPLITS; i++) {
+    char tag[64];
+    snprintf(tag, sizeof tag, "milliseconds/%s", pl_split_names[i]);
+    plot(m, tag, line->step, worst->ms[i]);
   }
+  remember(m, pl_events_flush(m->events));
 }
 
 static void show(pl_metrics *m, const pl_step_line *line) {
-  double now = pl_now_ms();
   bool last = line->step + 1 == line->steps;
-  double pause = pl_log_is_terminal() ? TERMINAL_MS : PLAIN_MS;
-  if (!last && m->last_shown_ms > 0 && now - m->last_shown_ms < pause) return;
-  m->last_shown_ms = now;
+  if (!pl_progress_due(&m->last_shown_ms) && !last) return;
   char left[32];
-  format_time_left((double)(line->steps - line->step - 1) * m->recent_ms / 1e3, left, sizeof left);
+  pl_progress_time((double)(line->steps - line->step - 1) * m->recent_ms / 1e3, left);
   pl_log_progress(
-      "step %lld/%lld  epoch %.2f  loss %.4f  picked %.1f%%  lr %.4g  %.1f samples/s  "
-      "%s left",
+      "step %lld/%lld  epoch %.2f  loss %.4f  picked %.1f%%  lr %.4g  %.1f samples/s  %s left",
       (long long)line->step + 1, (long long)line->steps, line->epoch, line->figures.loss,
       100 * line->figures.accuracy, line->lr, (double)line->batch / m->recent_ms * 1e3, left);
 }
@@ -149,18 +159,52 @@ static void count(pl_metrics *m, const pl_step_line *line, const pl_rank_report 
   m->counted_data_ms += mine->ms[PL_SPLIT_DATA];
 }
 
-pl_status pl_metrics_step(pl_metrics *m, const pl_step_line *line, pl_rank_report *mine) {
-  mine->failed = (double)m->failed;
-  PL_TRY(pl_comm_allgather_equal(m->comm, mine, m->reports, sizeof *mine));
-  for (int rank = 0; rank < pl_comm_size(m->comm); rank++) {
-    if (m->reports[rank].failed != (double)PL_OK) return pl_metrics_finish(m);
-  }
-  count(m, line, mine);
-  if (pl_comm_rank(m->comm) != 0) return PL_OK;
-  m->failed = write_line(m, line);
-  if (m->failed != PL_OK) m->reason = *pl_last_reason();
+void pl_metrics_step(pl_metrics *m, const pl_step_line *line, const pl_boundary *boundary) {
+  count(m, line, &boundary->report[pl_comm_rank(m->comm)]);
+  if (!m->file) return;
+  write_line(m, line, boundary);
+  plot_step(m, line, boundary);
   show(m, line);
-  return PL_OK;
+}
+
+void pl_metrics_eval(pl_metrics *m, const pl_eval_line *line) {
+  if (!m->file) return;
+  double accuracy = (double)line->right / (double)line->queries;
+  fprintf(m->file, "{\"event\":\"eval\",\"step\":%lld", (long long)line->step);
+  put_number(m->file, "epoch", line->epoch);
+  fprintf(m->file, ",\"kind\":\"%s\"", line->kind);
+  put_number(m->file, "accuracy", accuracy);
+  fprintf(m->file, ",\"right\":%lld,\"queries\":%lld", (long long)line->right,
+          (long long)line->queries);
+  if (isfinite(line->rate)) put_number(m->file, "rate", line->rate);
+  put_number(m->file, "ms", line->ms);
+  end_line(m);
+  char tag[64];
+  snprintf(tag, sizeof tag, "eval/%s", line->kind);
+  plot(m, tag, line->step, accuracy);
+  pl_log_progress("%s", "");
+  PL_INFO("after step %lld (epoch %.2f): %s accuracy %.2f%%", (long long)line->step, line->epoch,
+          line->kind, 100 * accuracy);
+}
+
+void pl_metrics_checkpoint(pl_metrics *m, const pl_save_outcome *outcome) {
+  if (!m->file) return;
+  fprintf(m->file, "{\"event\":\"checkpoint\",\"step\":%lld,\"bytes\":%lld",
+          (long long)outcome->step, (long long)outcome->bytes);
+  put_number(m->file, "stall_ms", outcome->stall_ms);
+  put_number(m->file, "write_ms", outcome->write_ms);
+  end_line(m);
+}
+
+void pl_metrics_event(pl_metrics *m, const char *name, const char *fields) {
+  if (!m->file) return;
+  fprintf(m->file, "{\"event\":\"%s\",%s", name, fields);
+  end_line(m);
+}
+
+pl_status pl_metrics_failed(const pl_metrics *m, const pl_reason **why) {
+  *why = &m->reason;
+  return m->failed;
 }
 
 static void log_summary(const pl_metrics *m) {

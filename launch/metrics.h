@@ -1,30 +1,10 @@
-/* What a run tells while it runs: metrics.jsonl, one object a step, and the progress line. */
+/* What a run tells while it runs: metrics.jsonl (an object a step, and events in between),
+ * TensorBoard's event file, and the progress line. */
 #ifndef LAUNCH_METRICS_H
 #define LAUNCH_METRICS_H
 
-#include "comm/comm.h"
+#include "launch/boundary.h"
 #include "models/method.h"
-
-/* Where a step's time went on one rank, in milliseconds, in the order of pl_split_names. */
-typedef enum pl_split {
-  PL_SPLIT_DATA,
-  PL_SPLIT_FORWARD,
-  PL_SPLIT_GATHER,
-  PL_SPLIT_LOSS,
-  PL_SPLIT_BACKWARD,
-  PL_SPLIT_REDUCE,
-  PL_SPLIT_OPTIMIZER,
-  PL_SPLIT_CHECKPOINT,
-  PL_SPLITS
-} pl_split;
-
-/* One rank's report of a step, exchanged at the step's boundary. */
-typedef struct pl_rank_report {
-  double ms[PL_SPLITS];
-  double total_ms;
-  double skipped; /* corrupt samples met so far */
-  double failed;  /* filled in here: a pl_status, why this rank could not write */
-} pl_rank_report;
 
 /* One step as told to the user. */
 typedef struct pl_step_line {
@@ -33,22 +13,45 @@ typedef struct pl_step_line {
   int64_t samples;     /* seen at the end of the step */
   int64_t batch;
   double lr, gradient_norm;
+  int64_t passed_over; /* steps so far whose loss or gradient was not finite */
   pl_contrast_figures figures;
 } pl_step_line;
 
+/* One judgement of the encoder. */
+typedef struct pl_eval_line {
+  int64_t step; /* steps done */
+  double epoch;
+  const char *kind; /* "knn", "linear" */
+  int64_t right, queries;
+  double rate; /* "linear": the chosen learning rate; NaN otherwise */
+  double ms;
+} pl_eval_line;
+
 typedef struct pl_metrics pl_metrics;
 
-/* Opens run_dir/metrics.jsonl on rank 0; other ranks write nothing. Errors are agreed. Collective.
+/* Opens the files of run_dir on rank 0, where `step` steps are done: lines of later steps, which a
+ * resumed run makes again, are removed. Other ranks write nothing. Errors are agreed. Collective.
  */
-pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, pl_metrics **out);
+pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, int64_t step, pl_metrics **out);
 void pl_metrics_destroy(pl_metrics **metrics);
 
-/* Ends a step: exchanges the ranks' reports, writes the line (rank 0) and shows progress. A line
- * that can't be written fails the next step, or the finish, on all ranks alike. Collective. */
-pl_status pl_metrics_step(pl_metrics *metrics, const pl_step_line *line, pl_rank_report *mine);
+/* Steps done when the encoder was judged for the last time, as metrics.jsonl tells; -1 for never.
+ * Rank 0 knows. */
+int64_t pl_metrics_last_eval(const pl_metrics *metrics);
 
-/* Ends the progress line and logs a summary: steps, samples per second, share of data wait.
- * Collective. */
+/* Tells a step from all ranks' reports, shows progress. All writing is done by rank 0 and is not
+ * collective; what fails is remembered: see pl_metrics_failed. */
+void pl_metrics_step(pl_metrics *metrics, const pl_step_line *line, const pl_boundary *boundary);
+void pl_metrics_eval(pl_metrics *metrics, const pl_eval_line *line);
+void pl_metrics_checkpoint(pl_metrics *metrics, const pl_save_outcome *outcome);
+/* Adds {"event":"NAME", …: `fields` is the rest of the object, "\"step\":3,…". */
+void pl_metrics_event(pl_metrics *metrics, const char *name, const char *fields);
+
+/* PL_OK, or why this rank's lines could not be written. Not collective. */
+pl_status pl_metrics_failed(const pl_metrics *metrics, const pl_reason **why);
+
+/* Ends the progress line and logs a summary: steps, samples per second, share of data wait. Tells
+ * a line that could not be written; errors are agreed. Collective. */
 pl_status pl_metrics_finish(pl_metrics *metrics);
 
 #endif

@@ -24,7 +24,14 @@ static bool is_own_entry(const char *name) {
   return strncmp(name, events_start, sizeof events_start - 1) == 0;
 }
 
-/* What a folder holds, the lock apart. */
+/* What a run that was ended within its first milliseconds may leave: the lock, and a run.yaml on
+ * the way to its name. */
+static bool is_trace(const char *name) {
+  static const char unnamed[] = "run.yaml.tmp";
+  return strcmp(name, lock_name) == 0 || strncmp(name, unnamed, sizeof unnamed - 1) == 0;
+}
+
+/* What a folder holds, traces apart. */
 typedef struct contents {
   bool anything, run; /* `run`: a run.yaml */
 } contents;
@@ -35,7 +42,7 @@ static pl_status look(const char *folder, contents *found) {
   if (!entries) return PL_FAIL(PL_E_IO, "cannot read folder %s: %s", folder, strerror(errno));
   for (const struct dirent *entry; (entry = readdir(entries));) {
     const char *name = entry->d_name;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, lock_name) == 0) continue;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || is_trace(name)) continue;
     found->anything = true;
     if (strcmp(name, "run.yaml") == 0) found->run = true;
   }

@@ -17,6 +17,12 @@ int64_t pl_duration_steps(pl_duration duration, const pl_lengths *lengths) {
   return (int64_t)llround(steps);
 }
 
+bool pl_duration_due(pl_duration every, const pl_lengths *lengths, int64_t step) {
+  double period = every.epochs ? every.amount * lengths->steps_per_epoch : every.amount;
+  if (period <= 0 || step <= 0) return false;
+  return floor((double)step / period) > floor((double)(step - 1) / period);
+}
+
 int pl_loader_workers_setting(const pl_config *config, int compute_threads) {
   if (config->data.workers > 0) return (int)config->data.workers;
   return compute_threads > 4 ? compute_threads / 4 : 1;

@@ -20,6 +20,11 @@ pl_lengths pl_lengths_of(const pl_config *config, int64_t samples);
 /* A duration in steps, rounded to the nearest. */
 int64_t pl_duration_steps(pl_duration duration, const pl_lengths *lengths);
 
+/* Whether a period of that length ends with step number `step` (steps done): with 97.66 steps an
+ * epoch, `1 epoch` is due after 98, 196, 293 … steps. Never for a length of 0, nor before a step is
+ * done. */
+bool pl_duration_due(pl_duration every, const pl_lengths *lengths, int64_t step);
+
 /* Loader threads: those asked for, or one for every four compute threads. One keeps tens of them
  * fed with small images (`plenum bench data`); large photos take more. */
 int pl_loader_workers_setting(const pl_config *config, int compute_threads);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "launch/json.h"
+#include "launch/settings.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
@@ -20,15 +22,45 @@ pl_status pl_build_text(char text[PL_BUILD_TEXT]) {
   return PL_OK;
 }
 
-static pl_status read_config(const char *const *operands, int count, pl_config *config) {
-  PL_TRY(pl_config_load(config, operands[0], operands + 1, count - 1));
-  /* From here on the folder has its name, in the saved configuration too. */
-  char folder[PL_PATH_MAX];
-  pl_config_run_dir(config, folder);
+static pl_status set_run_dir(pl_config *config, const char *folder) {
   if (strlen(folder) >= sizeof config->run.dir) {
     return PL_FAIL(PL_E_USAGE, "run.dir is longer than %zu bytes", sizeof config->run.dir - 1);
   }
   memcpy(config->run.dir, folder, strlen(folder) + 1);
+  return PL_OK;
+}
+
+/* A run's folder stands for its run.yaml and for going on with it. Overrides come after that, so
+ * they may say otherwise. */
+static pl_status load(const char *const *operands, int count, pl_config *config) {
+  if (!pl_is_folder(operands[0])) {
+    return pl_config_load(config, operands[0], operands + 1, count - 1);
+  }
+  char path[PL_PATH_MAX];
+  PL_TRY(pl_path_join(operands[0], "run.yaml", path));
+  if (!pl_path_exists(path)) {
+    return PL_FAIL(PL_E_USAGE, "the folder %s is no run's: there is no run.yaml in it",
+                   operands[0]);
+  }
+  pl_config_defaults(config);
+  PL_TRY(pl_config_read(config, path));
+  PL_TRY(set_run_dir(config, operands[0]));
+  config->run.overwrite = false;
+  config->run.resume = PL_CFG_RESUME_AUTO;
+  for (int i = 1; i < count; i++) PL_TRY(pl_config_override(config, operands[i]));
+  return pl_config_check(config);
+}
+
+static pl_status read_config(const char *const *operands, int count, pl_config *config) {
+  PL_TRY(load(operands, count, config));
+  /* From here on the folder has its name and the precision its type, in the saved configuration
+   * too: a resumed run computes as it began, or is refused. */
+  char folder[PL_PATH_MAX];
+  pl_config_run_dir(config, folder);
+  PL_TRY(set_run_dir(config, folder));
+  pl_dtype precision;
+  PL_TRY(pl_precision_setting(config, &precision));
+  config->train.precision = precision == PL_BF16 ? PL_CFG_PRECISION_BF16 : PL_CFG_PRECISION_F32;
   return PL_OK;
 }
 
@@ -74,33 +106,53 @@ typedef struct rank_row {
   int threads;
 } rank_row;
 
-/* One line for each run of neighbouring ranks on one host with equal threads. */
+/* Ranks [first, result) are neighbours on one host with equal threads. */
+static int end_of_group(const rank_row *rows, int size, int first) {
+  int end = first + 1;
+  while (end < size && memcmp(&rows[end], &rows[first], sizeof *rows) == 0) end++;
+  return end;
+}
+
 static void log_rows(const rank_row *rows, int size, const char *device) {
-  for (int first = 0; first < size;) {
-    int last = first;
-    while (last + 1 < size && memcmp(&rows[last + 1], &rows[first], sizeof *rows) == 0) last++;
+  PL_INFO("%-12s %-24s %8s  %s", "ranks", "host", "threads", "device");
+  for (int first = 0, end; first < size; first = end) {
+    end = end_of_group(rows, size, first);
     char ranks[32];
-    if (last == first) {
+    if (end == first + 1) {
       snprintf(ranks, sizeof ranks, "%d", first);
     } else {
-      snprintf(ranks, sizeof ranks, "%d-%d", first, last);
+      snprintf(ranks, sizeof ranks, "%d-%d", first, end - 1);
     }
     PL_INFO("%-12s %-24s %8d  %s", ranks, rows[first].host, rows[first].threads, device);
-    first = last + 1;
   }
 }
 
-pl_status pl_startup_table(pl_comm *comm, int threads, const char *device) {
+static pl_status write_rows(const rank_row *rows, int size, const char *device, char **json) {
+  size_t length;
+  FILE *out = open_memstream(json, &length);
+  if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for the table of ranks");
+  for (int first = 0, end; first < size; first = end) {
+    end = end_of_group(rows, size, first);
+    fputs(first == 0 ? "[{\"host\":" : ",{\"host\":", out);
+    pl_json_text(out, rows[first].host);
+    fprintf(out, ",\"ranks\":%d,\"threads\":%d,\"device\":", end - first, rows[first].threads);
+    pl_json_text(out, device);
+    fputc('}', out);
+  }
+  fputc(']', out);
+  return fclose(out) == 0 ? PL_OK : PL_FAIL(PL_E_INTERNAL, "out of memory for the table of ranks");
+}
+
+pl_status pl_startup_table(pl_comm *comm, int threads, const char *device, char **json) {
   int size = pl_comm_size(comm);
   rank_row mine = {.threads = threads};
   snprintf(mine.host, sizeof mine.host, "%s", pl_comm_host(comm));
   rank_row *rows = pl_alloc((size_t)size, sizeof *rows);
-  PL_TRY(pl_comm_agree(comm, rows ? PL_OK : PL_E_INTERNAL));
-  pl_status status = pl_comm_allgather_equal(comm, &mine, rows, sizeof mine);
-  if (status == PL_OK && pl_comm_rank(comm) == 0) {
-    PL_INFO("%-12s %-24s %8s  %s", "ranks", "host", "threads", "device");
-    log_rows(rows, size, device);
-  }
+  *json = NULL;
+  pl_status status = pl_comm_agree(comm, rows ? PL_OK : PL_E_INTERNAL);
+  if (status == PL_OK) status = pl_comm_allgather_equal(comm, &mine, rows, sizeof mine);
+  if (status == PL_OK && pl_comm_rank(comm) == 0) log_rows(rows, size, device);
+  if (status == PL_OK) status = pl_comm_agree(comm, write_rows(rows, size, device, json));
   pl_free(rows);
   return status;
 }
