@@ -1,33 +1,24 @@
 /* plenum data pack: a dataset from image files or from the CIFAR binary files. Collective. */
 #include <string.h>
 
-#include "launch/command.h"
 #include "launch/data_cifar.h"
 #include "launch/data_folder.h"
+#include "launch/pack_arguments.h"
 #include "runtime/base/file.h"
-#include "runtime/base/memory.h"
 
 typedef enum format { FORMAT_AUTO, FORMAT_FOLDER, FORMAT_CIFAR10, FORMAT_CIFAR100 } format;
 
 typedef struct packing {
-  const char *source, *out;
-  int64_t format, storage, size, shard_mb, split;
-  bool skip_bad, overwrite;
+  const char *source;
+  int64_t format, storage, size, split;
+  bool skip_bad;
+  pl_pack_options options;
 } packing;
 
 enum { SPLIT_UNSAID = -1, SPLIT_TRAIN, SPLIT_TEST };
 
-static pl_status check_options(packing *p) {
-  if (!p->out) return PL_FAIL(PL_E_USAGE, "--out is missing: the dataset folder to make");
-  if (p->size > 0 && p->storage == PL_STORE_ENCODED) {
-    return PL_FAIL(PL_E_USAGE, "--size stores pixels; it does not go with --storage encoded");
-  }
-  return PL_OK;
-}
-
 static pl_status parse(const pl_command *command, int argc, char **argv, packing *p, bool *helped) {
   const pl_option table[] = {
-      {.name = "out", .kind = PL_OPTION_TEXT, .value = &p->out, .help = "dataset folder to make"},
       {.name = "format",
        .kind = PL_OPTION_CHOICE,
        .value = &p->format,
@@ -49,31 +40,16 @@ static pl_status parse(const pl_command *command, int argc, char **argv, packing
        .value = &p->storage,
        .choices = "auto|pixels|encoded",
        .help = "decoded, or as they came; auto: pixels for images of one small size"},
-      {.name = "shard-mb",
-       .kind = PL_OPTION_INT,
-       .value = &p->shard_mb,
-       .low = 1,
-       .high = 1e6,
-       .help = "largest size of a shard's images in MiB"},
       {.name = "skip-bad",
        .kind = PL_OPTION_FLAG,
        .value = &p->skip_bad,
        .help = "name and leave out images that cannot be decoded, instead of failing"},
-      {.name = "overwrite",
-       .kind = PL_OPTION_FLAG,
-       .value = &p->overwrite,
-       .help = "replace the dataset that is there"},
       {0}};
-  const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
-  int count = 0;
-  if (!operands) return PL_E_INTERNAL;
-  pl_status status = pl_options_parse(command, table, argc, argv, 1, 1, operands, &count, helped);
-  if (status == PL_OK && !*helped) {
-    p->source = operands[0];
-    status = check_options(p);
+  PL_TRY(pl_pack_arguments_parse(command, table, argc, argv, &p->source, &p->options, helped));
+  if (p->size > 0 && p->storage == PL_STORE_ENCODED) {
+    return PL_FAIL(PL_E_USAGE, "--size stores pixels; it does not go with --storage encoded");
   }
-  pl_free(operands);
-  return status;
+  return PL_OK;
 }
 
 /* Where the format is left open, the files tell. */
@@ -92,39 +68,36 @@ static pl_status settle_format(packing *p) {
   return PL_OK;
 }
 
-static pl_status pack_folder(pl_comm *comm, const packing *p, const pl_pack_options *options) {
+static pl_status pack_folder(pl_comm *comm, const packing *p) {
   const pl_folder_options folder_options = {.folder = p->source,
                                             .storage = (pl_storage_choice)p->storage,
                                             .size = (int)p->size,
                                             .skip_bad = p->skip_bad};
   pl_folder *folder = NULL;
   PL_TRY(pl_folder_open(comm, &folder_options, &folder));
-  pl_status status = pl_pack(comm, pl_folder_source(folder), options);
+  pl_status status = pl_pack(comm, pl_folder_source(folder), &p->options);
   pl_folder_close(&folder);
   return status;
 }
 
-static pl_status pack_cifar(pl_comm *comm, const packing *p, const pl_pack_options *options) {
+static pl_status pack_cifar(pl_comm *comm, const packing *p) {
   pl_cifar *cifar = NULL;
   pl_status status = pl_cifar_open(p->source, p->format == FORMAT_CIFAR10 ? 10 : 100,
                                    p->split == SPLIT_TEST, &cifar);
   status = pl_comm_agree(comm, status);
-  if (status == PL_OK) status = pl_pack(comm, pl_cifar_source(cifar), options);
+  if (status == PL_OK) status = pl_pack(comm, pl_cifar_source(cifar), &p->options);
   pl_cifar_close(&cifar);
   return status;
 }
 
 static pl_status pack(pl_comm *comm, packing *p) {
-  const pl_pack_options options = {
-      .out = p->out, .shard_bytes = p->shard_mb << 20, .overwrite = p->overwrite};
   PL_TRY(pl_comm_agree(comm, settle_format(p)));
-  PL_TRY(p->format == FORMAT_FOLDER ? pack_folder(comm, p, &options)
-                                    : pack_cifar(comm, p, &options));
-  return pl_comm_agree(comm, pl_comm_rank(comm) == 0 ? pl_pack_tell(p->out) : PL_OK);
+  PL_TRY(p->format == FORMAT_FOLDER ? pack_folder(comm, p) : pack_cifar(comm, p));
+  return pl_comm_agree(comm, pl_comm_rank(comm) == 0 ? pl_pack_tell(p->options.out) : PL_OK);
 }
 
 static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  packing p = {.shard_mb = 256, .split = SPLIT_UNSAID};
+  packing p = {.split = SPLIT_UNSAID};
   bool helped = false;
   pl_status status = pl_comm_agree(comm, parse(command, argc, argv, &p, &helped));
   return status == PL_OK && !helped ? pack(comm, &p) : status;

@@ -1,15 +1,13 @@
 /* plenum data synth shapes: a dataset of rendered shapes. Collective. */
 #include <string.h>
 
-#include "launch/command.h"
-#include "launch/data_pack.h"
+#include "launch/pack_arguments.h"
 #include "launch/shapes.h"
 #include "runtime/base/memory.h"
 
 typedef struct synth {
-  const char *out;
-  int64_t samples, start, side, seed, pairs, label, shard_mb;
-  bool overwrite;
+  pl_pack_options options;
+  int64_t samples, start, side, seed, pairs, label;
   uint8_t *pixels; /* of one sample */
   char captions[PL_SHAPE_CAPTIONS][PL_SHAPE_CAPTION_MAX];
   const char *caption[PL_SHAPE_CAPTIONS];
@@ -17,7 +15,6 @@ typedef struct synth {
 
 static pl_status parse(const pl_command *command, int argc, char **argv, synth *s, bool *helped) {
   const pl_option table[] = {
-      {.name = "out", .kind = PL_OPTION_TEXT, .value = &s->out, .help = "dataset folder to make"},
       {.name = "samples",
        .kind = PL_OPTION_INT,
        .value = &s->samples,
@@ -53,29 +50,13 @@ static pl_status parse(const pl_command *command, int argc, char **argv, synth *
        .choices = "all|seen|unseen",
        .help =
            "pairs of shape and colour: all, or without a quarter of them, or only that quarter"},
-      {.name = "shard-mb",
-       .kind = PL_OPTION_INT,
-       .value = &s->shard_mb,
-       .low = 1,
-       .high = 1e6,
-       .help = "largest size of a shard's images in MiB"},
-      {.name = "overwrite",
-       .kind = PL_OPTION_FLAG,
-       .value = &s->overwrite,
-       .help = "replace the dataset that is there"},
       {0}};
-  const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
-  int count = 0;
-  if (!operands) return PL_E_INTERNAL;
-  pl_status status = pl_options_parse(command, table, argc, argv, 1, 1, operands, &count, helped);
-  if (status == PL_OK && !*helped && strcmp(operands[0], "shapes") != 0) {
-    status = PL_FAIL(PL_E_USAGE, "'%s' cannot be made; known: shapes", operands[0]);
+  const char *what = NULL;
+  PL_TRY(pl_pack_arguments_parse(command, table, argc, argv, &what, &s->options, helped));
+  if (!*helped && strcmp(what, "shapes") != 0) {
+    return PL_FAIL(PL_E_USAGE, "'%s' cannot be made; known: shapes", what);
   }
-  if (status == PL_OK && !*helped && !s->out) {
-    status = PL_FAIL(PL_E_USAGE, "--out is missing: the dataset folder to make");
-  }
-  pl_free(operands);
-  return status;
+  return PL_OK;
 }
 
 static pl_status read_sample(void *context, int64_t sample, pl_sample *out) {
@@ -114,14 +95,12 @@ static pl_status make(pl_comm *comm, synth *s) {
                             .class_names = class_names,
                             .read = read_sample,
                             .context = s};
-  const pl_pack_options options = {
-      .out = s->out, .shard_bytes = s->shard_mb << 20, .overwrite = s->overwrite};
-  PL_TRY(pl_pack(comm, &source, &options));
-  return pl_comm_agree(comm, pl_comm_rank(comm) == 0 ? pl_pack_tell(s->out) : PL_OK);
+  PL_TRY(pl_pack(comm, &source, &s->options));
+  return pl_comm_agree(comm, pl_comm_rank(comm) == 0 ? pl_pack_tell(s->options.out) : PL_OK);
 }
 
 static pl_status run(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  synth s = {.samples = 10000, .side = 32, .seed = 1, .shard_mb = 256};
+  synth s = {.samples = 10000, .side = 32, .seed = 1};
   bool helped = false;
   pl_status status = pl_comm_agree(comm, parse(command, argc, argv, &s, &helped));
   if (status == PL_OK && !helped) status = make(comm, &s);
