@@ -85,7 +85,7 @@ static void print_range(const pl_key *key, char out[RANGE_TEXT]) {
 }
 
 void pl_config_print_keys(FILE *out) {
-  static const char row[] = "%-26s  %-33s  %-12s  %-24s  %s\n";
+  static const char row[] = "%-26s  %-33s  %-26s  %-24s  %s\n";
   fprintf(out, row, "KEY", "TYPE", "DEFAULT", "RANGE", "MEANING");
   for (int k = 0; k < pl_key_count; k++) {
     const pl_key *key = &pl_keys[k];
