@@ -6,6 +6,7 @@
 #include "runtime/base/random.h"
 #include "runtime/base/threads.h"
 #include "tests/dist/ranks.h"
+#include "tests/dist/rows.h"
 
 /* Feature entries are quarters between -1/2 and 1/2, so that every similarity is exact in float and
  * many of them are equal: the naive version has to find the very same neighbours. */
@@ -54,19 +55,6 @@ static void free_data(data *d) {
   pl_free(d->query_labels);
 }
 
-/* Unequal parts: rank r gets a share in proportion to r + 1; `skip` gives rank 0 nothing. */
-static pl_knn_rows part(pl_comm *comm, const float *features, const int32_t *labels, int64_t rows,
-                        int width, int skip, int64_t *first) {
-  int64_t ranks = pl_comm_size(comm), rank = pl_comm_rank(comm);
-  int64_t shares = ranks * (ranks + 1) / 2;
-  int64_t end = rows * ((rank + 1) * (rank + 2) / 2) / shares;
-  *first = rows * (rank * (rank + 1) / 2) / shares;
-  if (skip && ranks > 1 && rank == 0) end = *first;
-  if (skip && ranks > 1 && rank == 1) *first = 0;
-  return (pl_knn_rows){
-      .features = features + *first * width, .labels = labels + *first, .count = end - *first};
-}
-
 /* The prediction for one query: picks the best k times, votes in that order. */
 static int32_t naive(const problem *p, const data *d, int64_t query) {
   int width = p->options.width;
@@ -97,9 +85,9 @@ static void check_problem(pl_comm *comm, const problem *p, int skip) {
   data d = make_data(p);
   int64_t first_bank, first, right = -1, expected = 0;
   pl_knn_rows bank =
-      part(comm, d.bank, d.bank_labels, p->bank, p->options.width, skip, &first_bank);
+      part_of_rows(comm, d.bank, d.bank_labels, p->bank, p->options.width, skip, &first_bank);
   pl_knn_rows queries =
-      part(comm, d.queries, d.query_labels, p->queries, p->options.width, skip, &first);
+      part_of_rows(comm, d.queries, d.query_labels, p->queries, p->options.width, skip, &first);
   int32_t *predictions = pl_alloc((size_t)queries.count, sizeof *predictions);
   assert_non_null(predictions);
   CHECK_OK(pl_knn_classify(comm, &p->options, &bank, &queries, predictions, &right));
