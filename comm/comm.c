@@ -104,14 +104,19 @@ enum { ABORT_SECONDS = 10 };
 
 static void *end_at_deadline(void *exit_code) {
   sleep(ABORT_SECONDS);
-  _exit((int)(intptr_t)exit_code);
+  _exit(*(int *)exit_code);
 }
 
 void pl_comm_end_soon(int exit_code) {
+  /* Where these can't be had, the caller goes on without the safeguard. */
+  int *handed_over = pl_alloc(1, sizeof *handed_over);
+  if (!handed_over) return;
+  *handed_over = exit_code;
   pthread_t deadline;
-  /* Where no thread can be had, the caller goes on without the safeguard. */
-  if (pthread_create(&deadline, NULL, end_at_deadline, (void *)(intptr_t)exit_code) == 0) {
+  if (pthread_create(&deadline, NULL, end_at_deadline, handed_over) == 0) {
     pthread_detach(deadline);
+  } else {
+    pl_free(handed_over);
   }
 }
 

@@ -95,8 +95,13 @@ void pl_roll_call_read(const char *folder, pl_note *note) {
   char path[PL_PATH_MAX];
   note_path(folder, note->rank, "", path);
   char *text = NULL;
-  note->there = pl_read_file(path, 4096, &text, NULL) == PL_OK &&
-                sscanf(text, NOTE_READ, &note->step, &note->quiet_s, note->call, note->doing) == 4;
+  int fields = 0;
+  if (pl_read_file(path, 4096, &text, NULL) == PL_OK) {
+    /* A number out of range makes a strange message at worst. */
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    fields = sscanf(text, NOTE_READ, &note->step, &note->quiet_s, note->call, note->doing);
+  }
+  note->there = fields == 4;
   if (note->there && strcmp(note->call, no_call) == 0) note->call[0] = '\0';
   pl_free(text);
 }

@@ -211,10 +211,10 @@ static int start_thread(pl_watchdog *w, void *(*body)(void *)) {
 
 /* All that this rank needs but the others' hosts; a folder without notes. */
 static pl_status prepare(pl_watchdog *w, double limit_s, const char *folder) {
-  if (strlen(folder) + sizeof "/rank-0000000000.new" > PL_PATH_MAX) {
+  int length = snprintf(w->folder, sizeof w->folder, "%s", folder);
+  if ((size_t)length + sizeof "/rank-0000000000.new" > sizeof w->folder) {
     return PL_FAIL(PL_E_USAGE, "path too long for notes of the watchdog: %s", folder);
   }
-  strcpy(w->folder, folder);
   w->limit_ms = w->ask_at_ms = limit_s * 1e3;
   w->tick_ms = w->limit_ms / TICKS_PER_LIMIT;
   w->grace_ms = fmax(GRACE_TICKS * w->tick_ms, GRACE_LEAST_MS);

@@ -16,7 +16,7 @@ static void sleep_ms(double ms) { usleep((useconds_t)(ms * 1e3)); }
 
 /* A folder that all ranks see, removed by remove_folder. */
 static void make_folder(pl_comm *comm, char folder[PL_PATH_MAX]) {
-  strcpy(folder, "/tmp/plenum-watchdog-XXXXXX");
+  snprintf(folder, PL_PATH_MAX, "/tmp/plenum-watchdog-XXXXXX");
   if (pl_comm_rank(comm) == 0) assert_non_null(mkdtemp(folder));
   CHECK_OK(pl_comm_broadcast(comm, folder, PL_PATH_MAX, 0));
 }
