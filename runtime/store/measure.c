@@ -8,7 +8,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/store/part.h"
 
-enum { CHUNK = 1 << 20 };
+enum { CHUNK = 1 << 18 }; /* stays in the cache between reading and hashing */
 
 static pl_status hash_stream(int fd, const char *path, int64_t bytes, char *chunk,
                              XXH3_state_t *state) {
