@@ -1,0 +1,21 @@
+/* What `plenum eval knn` and `plenum eval linear` have in common: options, the restored encoder,
+ * the datasets. */
+#ifndef LAUNCH_EVAL_COMMAND_H
+#define LAUNCH_EVAL_COMMAND_H
+
+#include "launch/command.h"
+#include "launch/judge.h"
+#include "launch/restore.h"
+
+/* One way to judge, as a command. */
+typedef struct pl_eval_command {
+  bool knn, linear; /* which of the two; linear has --augment */
+  /* Prints what was found to stdout. */
+  void (*print)(const pl_restored *run, const pl_judgement *judgement, bool json);
+} pl_eval_command;
+
+/* The body of a pl_command. Collective. */
+pl_status pl_eval_command_run(pl_comm *comm, const pl_command *command, const pl_eval_command *eval,
+                              int argc, char **argv);
+
+#endif
