@@ -32,6 +32,7 @@ static pl_status put_several(FILE *page, const pl_report_run *const *runs, int c
   pl_report_head(page, title);
   PL_TRY(pl_report_comparison(page, runs, count));
   PL_TRY(pl_report_curves(page, runs, count));
+  pl_report_splits(page, runs, count);
   pl_report_differences(page, runs, count);
   pl_report_foot(page);
   return PL_OK;

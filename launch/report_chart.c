@@ -96,7 +96,7 @@ static void put_heading(FILE *page, const pl_frame *frame, const pl_series *seri
   fprintf(page, "<span>%s", unit);
   if (frame->y.log) fprintf(page, "%slogarithmic", *unit ? ", " : "");
   if (window > 1) {
-    fprintf(page, "%smean of %lld", *unit || frame->y.log ? "; " : "", (long long)window);
+    fprintf(page, "%smean of %lld values", *unit || frame->y.log ? "; " : "", (long long)window);
   }
   fputs("</span></figcaption>\n", page);
 }

@@ -186,7 +186,7 @@ static pl_status put_judgements(const curves *c) {
   return PL_OK;
 }
 
-/* What of a step's time lies in none of its parts. */
+/* Of one run; the last layer is what of a step lies in none of its parts. */
 static pl_status put_split(const curves *c) {
   const pl_report_run *run = c->runs[0];
   const pl_chart chart = {.title = "Where a step\xE2\x80\x99s time goes",

@@ -44,6 +44,8 @@ void pl_report_configuration(FILE *page, const pl_report_run *run);
 
 /* Several: their figures, and the keys in which they differ, side by side. */
 pl_status pl_report_comparison(FILE *page, const pl_report_run *const *runs, int count);
+/* Where a step's time goes, a bar for each run. */
+void pl_report_splits(FILE *page, const pl_report_run *const *runs, int count);
 void pl_report_differences(FILE *page, const pl_report_run *const *runs, int count);
 
 #endif
