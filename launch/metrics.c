@@ -33,7 +33,8 @@ struct pl_metrics {
 static pl_status open_files(pl_metrics *m, const char *run_dir, int64_t step) {
   PL_TRY(pl_path_join(run_dir, "metrics.jsonl", m->path));
   PL_TRY(pl_metrics_file_open(m->path, step, &m->last_eval, &m->file));
-  return pl_events_create(run_dir, step, &m->events);
+  /* Curves count steps done: the judgement of the state that a run goes on from stands. */
+  return pl_events_create(run_dir, step == 0 ? 0 : step + 1, &m->events);
 }
 
 pl_status pl_metrics_create(pl_comm *comm, const char *run_dir, int64_t step, pl_metrics **out) {
@@ -119,19 +120,20 @@ static void plot(pl_metrics *m, const char *tag, int64_t step, double value) {
 
 static void plot_step(pl_metrics *m, const pl_step_line *line, const pl_boundary *boundary) {
   const pl_rank_report *worst = &boundary->report[pl_boundary_slowest(boundary)];
-  plot(m, "train/loss", line->step, line->figures.loss);
-  plot(m, "train/lr", line->step, line->lr);
-  plot(m, "train/gradient_norm", line->step, line->gradient_norm);
-  plot(m, "train/accuracy", line->step, line->figures.accuracy);
-  plot(m, "train/alignment", line->step, line->figures.alignment);
-  plot(m, "train/uniformity", line->step, line->figures.uniformity);
-  plot(m, "train/epoch", line->step, line->epoch);
-  plot(m, "system/samples_per_second", line->step, (double)line->batch / worst->total_ms * 1e3);
-  plot(m, "system/memory_mb", line->step, most_memory(boundary) / 1e6);
+  int64_t done = line->step + 1;
+  plot(m, "train/loss", done, line->figures.loss);
+  plot(m, "train/lr", done, line->lr);
+  plot(m, "train/gradient_norm", done, line->gradient_norm);
+  plot(m, "train/accuracy", done, line->figures.accuracy);
+  plot(m, "train/alignment", done, line->figures.alignment);
+  plot(m, "train/uniformity", done, line->figures.uniformity);
+  plot(m, "train/epoch", done, line->epoch);
+  plot(m, "system/samples_per_second", done, (double)line->batch / worst->total_ms * 1e3);
+  plot(m, "system/memory_mb", done, most_memory(boundary) / 1e6);
   for (int i = 0; i < PL_SPLITS; i++) {
     char tag[64];
     snprintf(tag, sizeof tag, "milliseconds/%s", pl_split_names[i]);
-    plot(m, tag, line->step, worst->ms[i]);
+    plot(m, tag, done, worst->ms[i]);
   }
   remember(m, pl_events_flush(m->events));
 }

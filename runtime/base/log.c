@@ -1,9 +1,12 @@
 #include "runtime/base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +69,13 @@ void pl_log(pl_log_level level, const char *format, ...) {
   pthread_mutex_unlock(&sink.lock);
 }
 
+/* Columns that a line may take: one that wraps can't be renewed in place. */
+static int terminal_columns(void) {
+  struct winsize size;
+  bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return known ? size.ws_col - 1 : INT_MAX;
+}
+
 void pl_log_progress(const char *format, ...) {
   char text[1024];
   va_list args;
@@ -75,7 +85,7 @@ void pl_log_progress(const char *format, ...) {
   pthread_mutex_lock(&sink.lock);
   if (pl_log_is_terminal()) {
     if (text[0] != '\0') {
-      fprintf(stderr, "\r\033[K%s", text);
+      fprintf(stderr, "\r\033[K%.*s", terminal_columns(), text);
       sink.progress_shown = 1;
     } else if (sink.progress_shown) {
       fputc('\n', stderr);
