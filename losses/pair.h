@@ -1,10 +1,13 @@
 /* The pair sweep: losses over all pairs of rows and columns of a global batch, tile by tile.
  *
  * Rows Q (n, d) are this rank's embeddings; columns K (m, d) are those of the whole batch, in
- * global order. Similarities s = q·k are computed tile by tile, used, and forgotten; nothing of
- * size n × m exists. Sweep 1 gathers a few numbers per row. These row statistics are all-gathered.
- * Sweep 2 computes each tile again and turns it into weights W[i,j] = ∂L/∂s[i,j] + ∂L/∂s[j,i],
- * which needs only s[i,j] and the statistics of i and j; then dQ = W K is the complete gradient.
+ * global order: of the same kind as the rows (views of images), or of another (texts, to rows that
+ * are images). Where the kinds differ there are two sweeps, each the other's mirror: the rows of
+ * one are the columns of the other. Similarities s = q·k are computed tile by tile, used, and
+ * forgotten; nothing of size n × m exists. Sweep 1 gathers a few numbers per row. These row
+ * statistics are all-gathered. Sweep 2 computes each tile again and turns it into weights W[i,j] =
+ * ∂L/∂s[i,j] + ∂L/∂s[j,i], which needs only s[i,j] and the statistics of i and j; then dQ = W K is
+ * the complete gradient.
  *
  * Bitwise independence of ranks and threads: rows are cut into tiles within each leaf of
  * `leaf_rows` rows, and columns at multiples of `tile_cols` of the global order, so that every tile
@@ -77,6 +80,10 @@ const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep);
  * read from z itself, which must stay as it is until the sweep's last use of it. Collective. */
 pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z);
 
+/* The same with columns of another kind: `columns` (local rows, width) is gathered, the rows are
+ * `rows`. Collective. */
+pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns);
+
 /* Sweep 1 over the local rows and all columns, then gathers the statistics. figures[0 …
  * loss_kind->figures) get the sums of the rows' figures over the global batch, added in row order
  * within a leaf and then up the batch tree: the same on all ranks. Collective. */
@@ -85,6 +92,12 @@ pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind
 /* Sweep 2: dz (local rows, width) = gradient of the loss with respect to z. Must follow
  * pl_pair_statistics with the same loss. dz may not overlap z. Not collective. */
 pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz);
+
+/* Sweep 2 where columns are of another kind: their statistics are the row statistics of the mirror
+ * `columns`, whose pl_pair_statistics came before. pl_pair_loss.weigh then gets, for row i and
+ * column j, ∂L/∂s[i,j] to compute from both. Not collective. */
+pl_status pl_pair_gradient_two(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind,
+                               const pl_pair_sweep *columns, float *dz);
 
 /* Bytes held by the sweep. */
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);

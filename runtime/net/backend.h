@@ -26,6 +26,7 @@ typedef struct pl_kernel_needs {
   size_t saved_bytes;   /* kept from forward to backward of a leaf, besides x and y */
   size_t scratch_bytes; /* during a call */
   bool backward_reads_x, backward_reads_y; /* else that value may be gone by then */
+  bool backward_reads_skip;
   /* Batch norm: doubles per leaf that must be summed over the scope between the two phases of
    * forward (and of backward); 0 for operations of one phase. */
   size_t phase_sums;
@@ -43,6 +44,9 @@ typedef struct pl_kernel_args {
   void *dx;               /* (rows, in_shape); written, not added to */
   void *dskip;            /* gradient of the second input; written */
   float *dweight, *dbias; /* f32, master layout; written, not added to */
+  uint64_t seed;          /* dropout: the key of its random numbers, with op->number */
+  uint32_t draw_step;
+  uint64_t draw_leaf; /* of the global batch */
 } pl_kernel_args;
 
 typedef struct pl_backend {

@@ -1,12 +1,13 @@
 /* Building a network: a static graph of operations over one micro-batch.
  *
  * Values are channel-last: (rows, height, width, channels), or (rows, features) which is the same
- * with height = width = 1. `rows` is the number of images of a micro-batch (leaf): all its views
- * together. Build errors stick in the builder and are reported by pl_graph_finish, so that a
- * network reads as a list of calls.
+ * with height = width = 1. A sequence of T positions is (rows, T, 1, channels), and its token ids
+ * are (rows, T, 1, 1) of int32. `rows` is the number of images or texts of a micro-batch (leaf):
+ * all its views together. Build errors stick in the builder and are reported by pl_graph_finish, so
+ * that a network reads as a list of calls.
  *
  * Parameters and running statistics are added to the pl_space handed in, under the given names,
- * which are those of torchvision for its networks. */
+ * which are those of torchvision and open_clip for their networks. */
 #ifndef PL_NET_GRAPH_H
 #define PL_NET_GRAPH_H
 
@@ -26,8 +27,19 @@ typedef enum pl_op_kind {
   PL_OP_MAX_POOL,
   PL_OP_AVG_POOL,
   PL_OP_LINEAR,
-  PL_OP_L2_NORMALIZE
+  PL_OP_L2_NORMALIZE,
+  PL_OP_TOKENS, /* the input of a network that reads texts */
+  PL_OP_EMBEDDING,
+  PL_OP_POSITIONS,
+  PL_OP_LAYER_NORM,
+  PL_OP_GELU,
+  PL_OP_ATTENTION,
+  PL_OP_SELECT,
+  PL_OP_DROPOUT
 } pl_op_kind;
+
+typedef enum pl_gelu { PL_GELU_EXACT, PL_GELU_QUICK } pl_gelu;
+typedef enum pl_select { PL_SELECT_FIRST, PL_SELECT_END } pl_select;
 
 typedef struct pl_shape {
   int height, width, channels; /* of one row */
@@ -51,9 +63,18 @@ typedef struct pl_op {
   pl_value output;   /* the value written */
   pl_shape in_shape, out_shape;
   pl_window window; /* PL_OP_CONV, PL_OP_MAX_POOL, PL_OP_AVG_POOL */
-  float epsilon;    /* PL_OP_BATCH_NORM, PL_OP_L2_NORMALIZE */
+  float epsilon;    /* PL_OP_BATCH_NORM, PL_OP_L2_NORMALIZE, PL_OP_LAYER_NORM */
   float momentum;   /* PL_OP_BATCH_NORM: running = (1 - momentum) * running + momentum * batch */
-  int weight, bias; /* parameter indices or -1; batch norm: gain and bias */
+  int heads;        /* PL_OP_ATTENTION */
+  bool causal;      /* PL_OP_ATTENTION */
+  bool each;        /* PL_OP_LINEAR: on each position by itself */
+  bool transposed;  /* PL_OP_LINEAR: weight (in, out) */
+  pl_gelu gelu;     /* PL_OP_GELU */
+  pl_select select; /* PL_OP_SELECT */
+  float rate;       /* PL_OP_DROPOUT */
+  int number;       /* PL_OP_DROPOUT: of its kind in the graph, for its random numbers */
+  int weight, bias; /* parameter indices or -1; batch and layer norm: gain and bias; positions: the
+                       positions' and the class's embedding */
   int running_mean, running_var; /* buffer indices or -1 */
   /* Set by compile where it fuses: y = relu(norm(x) + skip). */
   bool fused_add; /* input[1] is the skip value */
@@ -91,6 +112,52 @@ pl_value pl_linear(pl_graph *g, const char *name, pl_value x, int out_features, 
 
 /* Rows scaled to unit length: y = x / max(‖x‖, epsilon). */
 pl_value pl_l2_normalize(pl_graph *g, pl_value x, float epsilon);
+
+/* ---- sequences ---- */
+
+/* Token ids of texts of `length` positions, one text per row. */
+pl_value pl_tokens(pl_graph *g, int length);
+
+/* Rows of "name.weight" (vocabulary, channels) by token id; N(0, 0.02). Ids out of range are the
+ * caller's error and give rows of zeros. */
+pl_value pl_embedding(pl_graph *g, const char *name, pl_value tokens, int vocabulary, int channels);
+
+/* Flattens positions to one sequence (row by row of an image's patches), puts a learned class token
+ * in front where `class_name` is not NULL, and adds learned positions: parameters `class_name`
+ * (channels) and `position_name` (length, channels), both N(0, deviation). */
+pl_value pl_positions(pl_graph *g, const char *position_name, const char *class_name, pl_value x,
+                      float deviation);
+
+/* Layer norm over channels at each position (Ba et al. 2016): "name.weight", "name.bias". */
+pl_value pl_layer_norm(pl_graph *g, const char *name, pl_value x, float epsilon);
+
+/* y = x Wᵀ + b at each position by itself; the parameters have the names given, `bias` may be NULL.
+ * W ~ N(0, deviation), b = 0. */
+pl_value pl_linear_each(pl_graph *g, const char *weight, const char *bias, pl_value x,
+                        int out_features, float deviation);
+
+/* x Φ(x), or its approximation x σ(1.702 x) (Hendrycks & Gimpel 2016). */
+pl_value pl_gelu_of(pl_graph *g, pl_value x, pl_gelu kind);
+
+/* Multi-head attention (Vaswani et al. 2017) of a sequence with itself: qkv holds queries, keys and
+ * values one after another, 3·C channels; heads split the C channels. Causal: a position sees
+ * itself and those before. No matrix of length × length is kept for backward. */
+pl_value pl_attention(pl_graph *g, const char *name, pl_value qkv, int heads, bool causal);
+
+/* One position of each row: the first, or the one that holds the largest token id, which is the
+ * end's in CLIP's vocabulary (of several the first); `tokens` is read for that alone and may be -1
+ * otherwise. Gives (rows, channels). */
+pl_value pl_select_position(pl_graph *g, pl_value x, pl_value tokens, pl_select which);
+
+/* In training each element is 0 with probability `rate`, else divided by 1 - rate; the numbers come
+ * from the counter-based generator keyed by (seed, step, leaf of the global batch, dropout of the
+ * graph), so a recomputed leaf draws the same. Otherwise, and for rate 0, nothing. */
+pl_value pl_dropout(pl_graph *g, pl_value x, float rate);
+
+/* y = x Wᵀ with W given by name alone, "name" (out, in) or with `transposed` (in, out) as open_clip
+ * stores its projections; no bias; N(0, deviation). On flattened rows. */
+pl_value pl_project(pl_graph *g, const char *name, pl_value x, int out_features, bool transposed,
+                    float deviation);
 
 /* Ends building; reports the first build error. */
 pl_status pl_graph_finish(pl_graph *g);

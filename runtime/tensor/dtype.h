@@ -6,12 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum pl_dtype { PL_F32, PL_BF16, PL_U8 } pl_dtype;
+typedef enum pl_dtype { PL_F32, PL_BF16, PL_U8, PL_I32 } pl_dtype;
 
 typedef uint16_t pl_bf16; /* the upper half of a float */
 
 static inline size_t pl_dtype_bytes(pl_dtype type) {
-  return type == PL_F32 ? 4 : type == PL_BF16 ? 2 : 1;
+  return type == PL_BF16 ? 2 : type == PL_U8 ? 1 : 4;
 }
 
 const char *pl_dtype_name(pl_dtype type);
