@@ -17,9 +17,10 @@ struct pl_optim {
   const pl_ranks *ranks;
   pl_optim_options options;
   const pl_optim_rule *rule;
-  int width;    /* sums per block: 1 or SUMS */
-  double *sums; /* (blocks of the whole vector, width) */
-  float *lr;    /* (params): the rate of this step */
+  int width;      /* sums per block: 1 or SUMS */
+  double *sums;   /* (blocks of the whole vector, width) */
+  double *factor; /* (params): of the rate */
+  float *lr;      /* (params): the rate of this step */
   float *moment[PL_OPTIM_MOMENTS];
 };
 
@@ -51,6 +52,9 @@ static pl_status check_options(const pl_optim_options *options) {
   } else if (!(options->momentum >= 0 && options->momentum < 1)) {
     return PL_FAIL(PL_E_USAGE, "momentum %g is not in [0, 1)", options->momentum);
   }
+  if (!(options->clip >= 0)) {
+    return PL_FAIL(PL_E_USAGE, "the largest norm of a gradient, %g, is negative", options->clip);
+  }
   if (options->kind == PL_OPTIM_LARS && !(options->trust > 0)) {
     return PL_FAIL(PL_E_USAGE, "the trust coefficient %g of LARS is not above 0", options->trust);
   }
@@ -74,7 +78,9 @@ pl_status pl_optim_create(const pl_space *space, const pl_slice *slice, const pl
   optim->width = optim->rule->direction ? SUMS : 1;
   optim->sums = pl_alloc((size_t)pl_space_blocks(space) * (size_t)optim->width, sizeof(double));
   optim->lr = pl_alloc((size_t)pl_space_params(space), sizeof(float));
-  if (!optim->sums || !optim->lr) goto failed;
+  optim->factor = pl_alloc((size_t)pl_space_params(space), sizeof(double));
+  if (!optim->sums || !optim->lr || !optim->factor) goto failed;
+  for (int p = 0; p < pl_space_params(space); p++) optim->factor[p] = 1;
   for (int k = 0; k < optim->rule->moments; k++) {
     optim->moment[k] = pl_alloc((size_t)slice->blocks * PL_BLOCK, sizeof(float));
     if (!optim->moment[k]) goto failed;
@@ -89,6 +95,7 @@ failed:
 void pl_optim_destroy(pl_optim **optim) {
   if (!*optim) return;
   for (int k = 0; k < PL_OPTIM_MOMENTS; k++) pl_free((*optim)->moment[k]);
+  pl_free((*optim)->factor);
   pl_free((*optim)->lr);
   pl_free((*optim)->sums);
   pl_free(*optim);
@@ -101,6 +108,10 @@ float *pl_optim_moment(pl_optim *optim, int index) { return optim->moment[index]
 
 const char *pl_optim_moment_name(const pl_optim *optim, int index) {
   return optim->rule->moment_name[index];
+}
+
+void pl_optim_scale_rate(pl_optim *optim, int param, double factor) {
+  optim->factor[param] *= factor;
 }
 
 static bool is_weight(const pl_optim *optim, int param) {
@@ -183,7 +194,7 @@ static void choose_rates(pl_optim *optim, double lr) {
   for (int p = 0; p < pl_space_params(optim->space); p++) {
     bool layerwise = optim->rule->direction && is_weight(optim, p);
     double ratio = layerwise ? layer_ratio(optim, pl_space_param(optim->space, p)) : 1;
-    optim->lr[p] = (float)(lr * ratio);
+    optim->lr[p] = (float)(lr * optim->factor[p] * ratio);
   }
 }
 
@@ -199,19 +210,40 @@ static void update(pl_optim *optim, const pl_optim_rates rates[2], float *master
   }
 }
 
+static double gradient_square(const pl_optim *optim) {
+  double square = 0;
+  for (int64_t b = 0; b < pl_space_blocks(optim->space); b++) {
+    square += optim->sums[(size_t)b * (size_t)optim->width + SUM_GRADIENT];
+  }
+  return square;
+}
+
+static void scale(const pl_optim *optim, float *gradient, float factor) {
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < optim->slice->blocks * PL_BLOCK; i++) gradient[i] *= factor;
+}
+
+/* Block sums over all ranks. */
+static pl_status measure_all(pl_optim *optim, const pl_optim_rates rates[2], float *master,
+                             const float *gradient) {
+  measure(optim, rates, master, gradient);
+  size_t sums = (size_t)pl_space_blocks(optim->space) * (size_t)optim->width;
+  return optim->ranks->sum(optim->ranks->context, optim->sums, sums);
+}
+
 pl_status pl_optim_step(pl_optim *optim, double lr, int64_t step, float *master, float *gradient,
                         double *gradient_norm) {
   const pl_optim_rates rates[2] = {[false] = rates_of(&optim->options, lr, step, false),
                                    [true] = rates_of(&optim->options, lr, step, true)};
-  measure(optim, rates, master, gradient);
-  size_t blocks = (size_t)pl_space_blocks(optim->space);
-  PL_TRY(optim->ranks->sum(optim->ranks->context, optim->sums, blocks * (size_t)optim->width));
-  double square = 0;
-  for (size_t b = 0; b < blocks; b++) {
-    square += optim->sums[b * (size_t)optim->width + SUM_GRADIENT];
+  double clip = optim->options.clip;
+  PL_TRY(measure_all(optim, rates, master, gradient));
+  *gradient_norm = sqrt(gradient_square(optim));
+  if (!isfinite(*gradient_norm)) return PL_OK;
+  if (clip > 0 && *gradient_norm > clip) {
+    scale(optim, gradient, (float)(clip / *gradient_norm));
+    /* A layer-wise ratio is one of the direction that the clipped gradient gives. */
+    if (optim->rule->direction) PL_TRY(measure_all(optim, rates, master, gradient));
   }
-  *gradient_norm = sqrt(square);
-  if (!isfinite(square)) return PL_OK;
   choose_rates(optim, lr);
   update(optim, rates, master, gradient);
   return PL_OK;

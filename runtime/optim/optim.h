@@ -27,6 +27,7 @@ typedef struct pl_optim_options {
   double weight_decay;
   double beta1, beta2, epsilon; /* AdamW, LAMB */
   double trust;                 /* LARS: the coefficient η */
+  double clip;                  /* largest norm of the whole gradient; 0: any */
 } pl_optim_options;
 
 typedef struct pl_optim pl_optim;
@@ -36,10 +37,14 @@ pl_status pl_optim_create(const pl_space *space, const pl_slice *slice, const pl
                           const pl_optim_options *options, pl_optim **out);
 void pl_optim_destroy(pl_optim **optim);
 
+/* Multiplies the rate of one parameter, from now on; 1 at the start. */
+void pl_optim_scale_rate(pl_optim *optim, int param, double factor);
+
 /* One step at rate `lr`: updates master (slice->blocks * PL_BLOCK floats) from gradient (likewise),
  * which it may overwrite. `step` counts from 0 (bias correction). Gives the norm of the whole
- * gradient, the same on all ranks; if that is not finite, nothing is changed and the caller
- * decides. Padding stays zero. Collective. */
+ * gradient, before clipping, the same on all ranks; if that is not finite, nothing is changed and
+ * the caller decides. A gradient whose norm is above options.clip is first scaled down to it
+ * (Pascanu et al. 2013). Padding stays zero. Collective. */
 pl_status pl_optim_step(pl_optim *optim, double lr, int64_t step, float *master, float *gradient,
                         double *gradient_norm);
 
