@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "launch/command.h"
+#include "launch/spread.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/store/checkpoint.h"
@@ -138,13 +139,17 @@ static pl_status gather_parts(bench *b) {
   return PL_OK;
 }
 
+static bool same_bits(const void *a, const void *b, size_t bytes) {
+  return memcmp(a, b, bytes) == 0;
+}
+
 /* What was read must be what was written; then the round's files go. */
 static pl_status end_round(bench *b) {
   char path[PL_PATH_MAX];
   bool same =
-      memcmp(b->replicated_copy.values[0], b->replicated.values[0], BUFFER * sizeof(float)) == 0;
+      same_bits(b->replicated_copy.values[0], b->replicated.values[0], BUFFER * sizeof(float));
   for (int v = 0; v < VECTORS; v++) {
-    same &= memcmp(b->copy.values[v], b->vectors.values[v], slice_bytes(b)) == 0;
+    same = same && same_bits(b->copy.values[v], b->vectors.values[v], slice_bytes(b));
     memset(b->copy.values[v], 0, slice_bytes(b));
   }
   if (!same) return PL_FAIL(PL_E_INTERNAL, "the state was read back differently");
@@ -244,25 +249,6 @@ static pl_status run(bench *b) {
 
 /* ---- telling ---- */
 
-typedef struct spread {
-  double median, low, high;
-} spread;
-
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static spread spread_of(bench *b, series which) {
-  double *values = b->values[which];
-  qsort(values, (size_t)b->rounds, sizeof *values, by_size);
-  int64_t middle = b->rounds / 2;
-  return (spread){
-      .median = b->rounds % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
-      .low = values[0],
-      .high = values[b->rounds - 1]};
-}
-
 static const char *const words[ALL] = {
     [COPY] = "copy, which training waits for", [PLAIN] = "plain write, fsync",
     [PART] = "part: write, hash, fsync",       [COMMIT] = "manifest and rename",
@@ -276,12 +262,12 @@ static void print_text(bench *b) {
   printf("%.1f MB in %d parts; median [least, most] of %lld rounds\n", b->bytes * 1e-6,
          b->slice->ranks, (long long)b->rounds);
   for (series s = 0; s < TIMED; s++) {
-    spread r = spread_of(b, s);
+    pl_spread r = pl_spread_of(b->values[s], b->rounds);
     printf("%-32s %9.2f ms  [%.2f, %.2f]", words[s], r.median, r.low, r.high);
     if (s != COMMIT) printf("  %.0f MB/s", b->bytes * 1e-3 / r.median);
     putchar('\n');
   }
-  spread r = spread_of(b, RATIO);
+  pl_spread r = pl_spread_of(b->values[RATIO], b->rounds);
   printf("%-32s %9.2f     [%.2f, %.2f]\n", words[RATIO], r.median, r.low, r.high);
 }
 
@@ -289,7 +275,7 @@ static void print_json(bench *b) {
   printf("{\"bytes\": %.0f, \"parts\": %d, \"rounds\": %lld", b->bytes, b->slice->ranks,
          (long long)b->rounds);
   for (series s = 0; s < ALL; s++) {
-    spread r = spread_of(b, s);
+    pl_spread r = pl_spread_of(b->values[s], b->rounds);
     printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", keys[s], r.median, r.low,
            r.high);
   }

@@ -13,7 +13,7 @@ enum { QUERIES = 8, NEIGHBOURS = 10 };
 typedef struct query {
   int64_t place;
   float *scores; /* (count): similarity of each embedded sample */
-  pl_neighbour kept[NEIGHBOURS];
+  pl_neighbour kept[PL_NEAREST_ROOM(NEIGHBOURS)];
   int found;
   pl_image image;
   pl_picture picture;
@@ -31,7 +31,7 @@ static void find_neighbours(const pl_gallery *g, query *q) {
     q->scores[i] = similarity(row, g->values + i * g->width, g->width);
   }
   q->scores[q->place] = -INFINITY; /* nobody is a neighbour of himself */
-  pl_nearest nearest = {.kept = q->kept, .most = NEIGHBOURS};
+  pl_nearest nearest = pl_nearest_start(q->kept, NEIGHBOURS);
   pl_nearest_take(&nearest, q->scores, (int)g->count, 0);
   pl_nearest_sort(&nearest);
   q->found = nearest.count;

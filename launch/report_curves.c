@@ -29,7 +29,7 @@ static const column_chart learning[] = {
      {.title = "Positives picked out of the batch", .unit = "%", .scale = 100, .noisy = true}},
     {PL_COLUMN_ALIGNMENT,
      {.title = "Alignment",
-      .unit = "mean squared distance of a sample\xE2\x80\x99s views",
+      .unit = "squared distance of the two views",
       .scale = 1,
       .noisy = true}},
     {PL_COLUMN_UNIFORMITY,

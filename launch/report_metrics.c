@@ -291,9 +291,11 @@ pl_status pl_report_read_metrics(FILE *file, const char *name, pl_report_run *ru
   int64_t number = 0;
   for (ssize_t size; status == PL_OK && (size = getline(&text, &room, file)) > 0;) {
     number++;
-    if (size == 1 && text[0] == '\n') continue;
+    bool ended = text[size - 1] == '\n';
+    if (ended) size--;
+    if (size == 0) continue;
     status = read_line(run, name, number, text, (size_t)size);
-    if (status == PL_E_DATA && text[size - 1] != '\n') {
+    if (status == PL_E_DATA && !ended) {
       PL_WARN("%s:%lld: the last line is torn and left out", name, (long long)number);
       status = PL_OK;
     }

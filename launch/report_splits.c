@@ -38,10 +38,19 @@ static void put_bar(FILE *page, const pl_report_run *run, double longest) {
   fputs("</div></td></tr>\n", page);
 }
 
+/* The parts of a rank that overlaps them may take longer than the step. */
+static double bar_length(const pl_report_run *run) {
+  double parts = 0;
+  for (int k = 0; k < PL_REPORT_PARTS; k++) {
+    parts += mean_of(run->column[PL_COLUMN_PARTS + k], run->rows);
+  }
+  return fmax(parts, mean_of(run->column[PL_COLUMN_STEP_MS], run->rows));
+}
+
 void pl_report_splits(FILE *page, const pl_report_run *const *runs, int count) {
   double longest = 0;
   for (int r = 0; r < count; r++) {
-    longest = fmax(longest, mean_of(runs[r]->column[PL_COLUMN_STEP_MS], runs[r]->rows));
+    longest = fmax(longest, bar_length(runs[r]));
   }
   if (!(longest > 0)) return;
   fputs(

@@ -9,7 +9,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
 
-enum { TILE_ROWS = 64, TILE_COLS = 512 };
+enum { TILE_ROWS = 256, TILE_COLS = 256 };
 enum { FULL, REST, WIDTHS };
 
 typedef struct knn {
@@ -25,7 +25,8 @@ typedef struct knn {
   int32_t *labels;                  /* (bank_rows) */
   float *query_tiles;               /* (threads, TILE_ROWS, width) */
   float *scores;                    /* (threads, TILE_ROWS, TILE_COLS) */
-  pl_neighbour *kept;               /* (threads, TILE_ROWS, k) */
+  pl_neighbour *kept;               /* (threads, TILE_ROWS, room) */
+  size_t room;                      /* for the neighbours of a query */
   double *votes;                    /* (threads, classes) */
 } knn;
 
@@ -104,7 +105,8 @@ static pl_status make_buffers(knn *k) {
   k->labels = pl_alloc((size_t)k->bank_rows, sizeof *k->labels);
   k->query_tiles = pl_alloc(tile_rows * (size_t)k->options->width, sizeof *k->query_tiles);
   k->scores = pl_alloc(tile_rows * TILE_COLS, sizeof *k->scores);
-  k->kept = pl_alloc(tile_rows * (size_t)smaller(k->options->k, k->bank_rows), sizeof *k->kept);
+  k->room = PL_NEAREST_ROOM((size_t)smaller(k->options->k, k->bank_rows));
+  k->kept = pl_alloc(tile_rows * k->room, sizeof *k->kept);
   k->votes = pl_alloc((size_t)k->threads * (size_t)k->options->classes, sizeof *k->votes);
   return k->packed && k->labels && k->query_tiles && k->scores && k->kept && k->votes
              ? PL_OK
@@ -167,8 +169,7 @@ static pl_status classify_tile(const knn *k, int slot, int64_t first, int64_t *r
   memcpy(tile + from * width, k->queries->features + (local + from) * width,
          (size_t)(to - from) * (size_t)width * sizeof *tile);
   for (int i = from; i < to; i++)
-    nearest[i] = (pl_nearest){
-        .kept = k->kept + ((size_t)slot * TILE_ROWS + (size_t)i) * (size_t)most, .most = most};
+    nearest[i] = pl_nearest_start(k->kept + ((size_t)slot * TILE_ROWS + (size_t)i) * k->room, most);
   for (int64_t j = 0; j < tile_count(k); j++) {
     int cols = tile_cols(k, j);
     PL_TRY(pl_tile_run(product_of(k, j), slot, TILE_ROWS, tile, packed_of(k, j), scores));

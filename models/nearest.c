@@ -1,71 +1,91 @@
 #include "models/nearest.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-static int is_worse(pl_neighbour a, pl_neighbour b) {
-  return a.score < b.score || (a.score == b.score && a.index > b.index);
+static bool is_better(pl_neighbour a, pl_neighbour b) {
+  return (a.score > b.score) | ((a.score == b.score) & (a.index < b.index));
 }
 
-/* Moves the pair at `at` down until no child is worse than it. */
-static void sink(pl_neighbour *heap, int count, int at) {
-  pl_neighbour moving = heap[at];
-  for (int child = 2 * at + 1; child < count; child = 2 * at + 1) {
-    if (child + 1 < count && is_worse(heap[child + 1], heap[child])) child++;
-    if (!is_worse(heap[child], moving)) break;
-    heap[at] = heap[child];
-    at = child;
+pl_nearest pl_nearest_start(pl_neighbour *room, int most) {
+  return (pl_nearest){.kept = room, .most = most, .threshold = -INFINITY};
+}
+
+static void swap(pl_neighbour *a, pl_neighbour *b) {
+  pl_neighbour kept = *a;
+  *a = *b;
+  *b = kept;
+}
+
+/* Brings the median of the first, middle and last pair to the end. */
+static void choose_pivot(pl_neighbour *pairs, int n) {
+  pl_neighbour *low = pairs, *middle = pairs + n / 2, *high = pairs + n - 1;
+  if (is_better(*low, *middle)) swap(low, middle);
+  if (is_better(*middle, *high)) swap(middle, high);
+  if (is_better(*low, *middle)) swap(low, middle);
+  swap(middle, high);
+}
+
+/* Puts what is better than the last pair before it and the rest behind it; returns its place. Each
+ * pair is swapped, whether it has to be or not: the loop has no branch to mispredict. */
+static int part(pl_neighbour *pairs, int n) {
+  int better = 0;
+  for (int i = 0; i < n - 1; i++) {
+    bool goes_before = is_better(pairs[i], pairs[n - 1]);
+    swap(&pairs[better], &pairs[i]);
+    better += goes_before;
   }
-  heap[at] = moving;
+  swap(&pairs[better], &pairs[n - 1]);
+  return better;
 }
 
-static void rise(pl_neighbour *heap, int at) {
-  pl_neighbour moving = heap[at];
-  while (at > 0 && is_worse(moving, heap[(at - 1) / 2])) {
-    heap[at] = heap[(at - 1) / 2];
-    at = (at - 1) / 2;
+/* Leaves the `most` best, the worst of these at the end: quickselect. */
+static void select_best(pl_nearest *nearest) {
+  int first = 0, end = nearest->count, last = nearest->most - 1;
+  if (nearest->count < nearest->most) return;
+  while (end - first > 1) {
+    choose_pivot(nearest->kept + first, end - first);
+    int place = first + part(nearest->kept + first, end - first);
+    if (place == last) break;
+    if (place < last)
+      first = place + 1;
+    else
+      end = place;
   }
-  heap[at] = moving;
+  nearest->count = nearest->most;
+  nearest->threshold = nearest->kept[last].score;
 }
 
-float pl_nearest_threshold(const pl_nearest *nearest) {
-  return nearest->count < nearest->most ? -INFINITY : nearest->kept[0].score;
-}
-
-static void keep(pl_nearest *nearest, pl_neighbour pair) {
-  if (nearest->count < nearest->most) {
-    nearest->kept[nearest->count] = pair;
-    rise(nearest->kept, nearest->count++);
-  } else {
-    nearest->kept[0] = pair;
-    sink(nearest->kept, nearest->count, 0);
-  }
-}
-
-/* Nearly all scores are below the threshold: a block is left as soon as one vector comparison has
- * found nothing in it. */
-void pl_nearest_take(pl_nearest *nearest, const float *scores, int n, int64_t first) {
-  enum { BLOCK = 32 };
-  float threshold = pl_nearest_threshold(nearest);
-  for (int start = 0; start < n; start += BLOCK) {
-    int end = n - start < BLOCK ? n : start + BLOCK;
-    int above = 0;
+/* Bit j: whether score j is above the threshold. */
+static inline uint32_t find_above(const float *scores, int n, float threshold) {
+  uint32_t above = 0;
 #pragma omp simd reduction(| : above)
-    for (int j = start; j < end; j++) above |= scores[j] > threshold;
-    if (!above) continue;
-    for (int j = start; j < end; j++) {
-      if (!(scores[j] > threshold)) continue;
-      keep(nearest, (pl_neighbour){.score = scores[j], .index = first + j});
-      threshold = pl_nearest_threshold(nearest);
+  for (int j = 0; j < n; j++) above |= (uint32_t)(scores[j] > threshold) << j;
+  return above;
+}
+
+void pl_nearest_take(pl_nearest *nearest, const float *scores, int n, int64_t first) {
+  for (int start = 0; start < n; start += PL_NEAREST_BLOCK) {
+    const float *block = scores + start;
+    uint32_t above = n - start < PL_NEAREST_BLOCK
+                         ? find_above(block, n - start, nearest->threshold)
+                         : find_above(block, PL_NEAREST_BLOCK, nearest->threshold);
+    for (; above; above &= above - 1) {
+      int j = __builtin_ctz(above);
+      nearest->kept[nearest->count++] =
+          (pl_neighbour){.score = block[j], .index = first + start + j};
     }
+    if (nearest->count > PL_NEAREST_ROOM(nearest->most) - PL_NEAREST_BLOCK) select_best(nearest);
   }
 }
 
 static int compare_best_first(const void *a, const void *b) {
   const pl_neighbour *x = a, *y = b;
-  return is_worse(*x, *y) - is_worse(*y, *x);
+  return is_better(*y, *x) - is_better(*x, *y);
 }
 
 void pl_nearest_sort(pl_nearest *nearest) {
+  select_best(nearest);
   qsort(nearest->kept, (size_t)nearest->count, sizeof *nearest->kept, compare_best_first);
 }

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "runtime/base/filehash.h"
 #include "runtime/base/hash.h"
 #include "runtime/data/decode.h"
-#include "runtime/data/filehash.h"
 
 enum { TEXT_BLOCK_BYTES = 4096 };
 

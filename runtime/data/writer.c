@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/filehash.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
-#include "runtime/data/filehash.h"
 #include "runtime/data/manifest.h"
 #include "runtime/data/spool.h"
 #include "runtime/data/writer_layout.h"

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/grow.h"
 #include "runtime/base/memory.h"
-#include "runtime/store/reader.h"
 
 pl_status pl_store_path(const char *parent, int64_t step, const char *ending, char *out) {
   char name[64];
@@ -50,7 +50,7 @@ static pl_status find_steps(const char *parent, const char *ending, int64_t **st
   for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
     int64_t step = step_of_name(entry->d_name, ending);
     if (step < 0) continue;
-    PL_TRY_OR(done, status, pl_reader_grow((void **)steps, *count, sizeof **steps));
+    PL_TRY_OR(done, status, pl_grow((void **)steps, *count, sizeof **steps));
     (*steps)[(*count)++] = step;
   }
   if (*count > 0) qsort(*steps, (size_t)*count, sizeof **steps, descending);

@@ -5,8 +5,10 @@
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/filehash.h"
 #include "runtime/base/memory.h"
 #include "runtime/store/sink.h"
 
@@ -102,6 +104,15 @@ done:
   }
   if (access >= 0) H5Pclose(access);
   return status;
+}
+
+pl_status pl_part_measure(int fd, const char *path, pl_checkpoint_part_record *record) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) {
+    return PL_FAIL(PL_E_IO, "cannot tell the size of %s: %s", path, strerror(errno));
+  }
+  record->bytes = info.st_size;
+  return pl_hash_file(fd, path, record->bytes, record->hash);
 }
 
 /* The disk has been at work on the file since its first bytes; it is read back from memory and

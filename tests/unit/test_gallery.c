@@ -268,7 +268,7 @@ static void many_classes(void **state) {
   assert_int_equal(count_of(text, "h0"), COUNT);
   assert_int_equal(count_of(text, "<path"), 11);
   for (int k = 0; k < 10; k++) {
-    char words[64];
+    char words[96];
     snprintf(words, sizeof words, "background:var(--c%d)\"></i><b>no label</b> %d<", k, k + 4);
     expect_next(text, words);
   }

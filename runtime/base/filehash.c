@@ -1,11 +1,11 @@
-#include "runtime/data/filehash.h"
+#include "runtime/base/filehash.h"
 
 #include <xxhash.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { BLOCK_BYTES = 1 << 18 }; /* stays in the cache between reading and hashing */
 
 pl_status pl_hash_file(int fd, const char *path, int64_t bytes, char text[PL_HASH_TEXT]) {
   pl_status status = PL_OK;

@@ -1,6 +1,6 @@
-/* The hash of a file too large for memory. Inside runtime/data only. */
-#ifndef PL_DATA_FILEHASH_H
-#define PL_DATA_FILEHASH_H
+/* The hash of a file that may be too large for memory. */
+#ifndef PL_BASE_FILEHASH_H
+#define PL_BASE_FILEHASH_H
 
 #include "runtime/base/hash.h"
 #include "runtime/base/status.h"
