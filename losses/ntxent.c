@@ -3,8 +3,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "losses/vexp.h"
-#include "runtime/base/lanes.h"
+#include "losses/row_scan.h"
 
 /* With a = log Σ_{negatives} e^{s/τ} and b = s⁺/τ, a row's loss is log(e^a + e^b) − b = softplus(a
  * − b). Its softmax over k ≠ i is p_ik = e^{s_ik/τ − (b + loss_i)}, so, over N rows,
@@ -34,9 +33,6 @@ typedef struct ntxent_state {
 enum { STAT_NORM, STAT_MISS, STATS };
 enum { FIGURE_LOSS, FIGURE_RIGHT, FIGURE_POSITIVE, FIGURE_CLOSE, FIGURES };
 
-/* Below every similarity, yet finite, so that masked-out rows give 0 and not NaN. */
-static const float LOWEST = -1e20f;
-
 /* e^{−2‖a−b‖²} = e^{4s − 4} for unit rows, in base 2. */
 static const float CLOSE_STEEP = (float)(4 * PL_LOG2_E);
 
@@ -47,31 +43,8 @@ static int64_t positive_of(const ntxent *loss, int64_t row) {
 
 static void begin(const void *context, void *state) {
   const ntxent *loss = context;
-  *(ntxent_state *)state = (ntxent_state){.top = LOWEST, .base = LOWEST * loss->steep};
-}
-
-/* The largest of `top` and s, NaN left out. By lanes of our own, since clang makes no vector code
- * of a floating-point maximum over a loop. */
-static float largest(const float *s, int n, float top) {
-  float lane[PL_LANES];
-  int j = 0;
-  for (int k = 0; k < PL_LANES; k++) lane[k] = top;
-  for (; j + PL_LANES <= n; j += PL_LANES)
-    for (int k = 0; k < PL_LANES; k++) lane[k] = s[j + k] > lane[k] ? s[j + k] : lane[k];
-  for (; j < n; j++) top = s[j] > top ? s[j] : top;
-  for (int k = 0; k < PL_LANES; k++) top = lane[k] > top ? lane[k] : top;
-  return top;
-}
-
-/* Σ 2^{steep·s − base}; a NaN comes through. */
-static float sum_powers(const float *s, int n, float steep, float base) {
-  float lane[PL_LANES] = {0};
-  int j = 0;
-  for (; j + PL_LANES <= n; j += PL_LANES) {
-    for (int k = 0; k < PL_LANES; k++) lane[k] += pl_exp2f(s[j + k] * steep - base);
-  }
-  for (int k = 0; j + k < n; k++) lane[k] += pl_exp2f(s[j + k] * steep - base);
-  return pl_fold_f32(lane);
+  *(ntxent_state *)state =
+      (ntxent_state){.top = PL_LOWEST_SIMILARITY, .base = PL_LOWEST_SIMILARITY * loss->steep};
 }
 
 /* Takes the row itself and its positive out of the row of a tile, so that negatives are left. */
@@ -93,13 +66,14 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
     ntxent_state *state = (ntxent_state *)states + i;
     const float *s = tile->s + i * tile->stride;
     set_apart(loss, tile, i, state);
-    float top = largest(s, tile->cols, (float)state->top);
+    float top = pl_largest(s, tile->cols, (float)state->top);
     float base = top * loss->steep;
     state->sum =
-        state->sum * exp2(state->base - base) + sum_powers(s, tile->cols, loss->steep, base);
+        state->sum * exp2(state->base - base) + pl_sum_powers(s, tile->cols, loss->steep, base);
     state->top = top;
     state->base = base;
-    if (loss->want_uniformity) state->close += sum_powers(s, tile->cols, CLOSE_STEEP, CLOSE_STEEP);
+    if (loss->want_uniformity)
+      state->close += pl_sum_powers(s, tile->cols, CLOSE_STEEP, CLOSE_STEEP);
   }
 }
 

@@ -3,7 +3,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "losses/tile_product.h"
+#include "losses/pair_columns.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
@@ -13,27 +13,23 @@
  */
 enum { DEFAULT_TILE_ROWS = 128, DEFAULT_TILE_COLS = 512 };
 
-/* The two widths of column tiles: the full one, and what is left at the end of the batch. */
-enum { FULL, REST, WIDTHS };
-
 struct pl_pair_sweep {
   pl_comm *comm;
   pl_pair_options options; /* with the tile that is used */
   int threads;
   int64_t first_row, local_rows, total_rows;
-  int leaf_tiles;    /* row tiles per leaf */
-  int64_t row_tiles; /* of this rank */
-  int64_t col_tiles;
-  pl_tile_product *similar[WIDTHS];  /* S = Q Kᵀ */
-  pl_tile_product *combine[WIDTHS];  /* dQ += W K */
-  char *similar_keys, *combine_keys; /* the column tiles packed for the two products, in order */
-  float *gathered;                   /* (total rows, width); NULL with one rank */
-  const float *rows;                 /* z of the last gather */
-  float *stats;                      /* (total rows, stats of the loss) */
-  double *figures;                   /* (local rows, figures of the loss) */
-  float *tiles;                      /* (threads, tile_rows, tile_cols) */
-  char *states;                      /* (threads, tile_rows, PL_PAIR_MAX_STATE bytes) */
-  size_t *part_bytes;                /* of each rank, for the gathers */
+  int leaf_tiles;            /* row tiles per leaf */
+  int64_t row_tiles;         /* of this rank */
+  pl_pair_columns *packed;   /* columns laid out for the products; a mirror's are its sweep's */
+  const pl_pair_sweep *twin; /* of a mirror: the sweep it was made for */
+  float *gathered;           /* (total rows, width); NULL with one rank */
+  const float *rows;         /* of the last gather */
+  const float *columns;      /* of the last gather: (total rows, width) */
+  float *stats;              /* (total rows, stats of the loss) */
+  double *figures;           /* (local rows, figures of the loss) */
+  float *tiles;              /* (threads, tile_rows, tile_cols) */
+  char *states;              /* (threads, tile_rows, PL_PAIR_MAX_STATE bytes) */
+  size_t *part_bytes;        /* of each rank, for the gathers */
   size_t bytes;
   double gather_ms;
 };
@@ -71,7 +67,6 @@ static void set_shapes(pl_pair_sweep *sweep, const pl_pair_options *given) {
   sweep->row_tiles = local_leaves * sweep->leaf_tiles;
   int widest = given->tile_cols ? given->tile_cols : DEFAULT_TILE_COLS;
   options->tile_cols = (int)smaller(widest, sweep->total_rows);
-  sweep->col_tiles = (sweep->total_rows - 1) / options->tile_cols + 1;
   sweep->threads = pl_threads_count();
 }
 
@@ -83,46 +78,20 @@ static void row_tile(const pl_pair_sweep *sweep, int64_t index, int64_t *first, 
   *rows = (int)smaller(tile_rows, leaf_rows - within);
 }
 
-static int col_tile(const pl_pair_sweep *sweep, int64_t index) {
-  int tile_cols = sweep->options.tile_cols;
-  return (int)smaller(tile_cols, sweep->total_rows - index * tile_cols);
-}
-
-static int width_of(const pl_pair_sweep *sweep, int cols) {
-  return cols == sweep->options.tile_cols ? FULL : REST;
-}
-
-/* Where the packed columns of a tile lie: all tiles before it are full ones. */
-static char *keys(char *packed, pl_tile_product *const product[WIDTHS], int64_t index) {
-  return packed + (size_t)index * pl_tile_packed_bytes(product[FULL]);
-}
-
 /* ---- making ---- */
 
-static pl_status make_products(pl_pair_sweep *sweep) {
+static pl_status make_packed(pl_pair_sweep *sweep) {
   const pl_pair_options *options = &sweep->options;
   int last_rows = options->leaf_rows - (sweep->leaf_tiles - 1) * options->tile_rows;
-  int rest = (int)(sweep->total_rows % options->tile_cols);
-  const int cols[WIDTHS] = {[FULL] = options->tile_cols, [REST] = rest};
-  for (int i = 0; i < WIDTHS; i++) {
-    if (cols[i] == 0) continue;
-    pl_tile_spec spec = {
-        .rows = {options->tile_rows, last_rows == options->tile_rows ? 0 : last_rows},
-        .inner = options->width,
-        .cols = cols[i],
-        .out_stride = cols[i],
-        .transposed = true,
-        .slots = sweep->threads,
-    };
-    PL_TRY(pl_tile_product_create(&spec, &sweep->similar[i]));
-    spec.inner = cols[i];
-    spec.cols = spec.out_stride = options->width;
-    spec.transposed = false;
-    spec.accumulate = true;
-    PL_TRY(pl_tile_product_create(&spec, &sweep->combine[i]));
-    sweep->bytes +=
-        pl_tile_product_bytes(sweep->similar[i]) + pl_tile_product_bytes(sweep->combine[i]);
-  }
+  const pl_pair_columns_spec spec = {
+      .width = options->width,
+      .total = sweep->total_rows,
+      .tile_cols = options->tile_cols,
+      .rows = {options->tile_rows, last_rows == options->tile_rows ? 0 : last_rows},
+      .slots = sweep->threads,
+  };
+  PL_TRY(pl_pair_columns_create(&spec, &sweep->packed));
+  sweep->bytes += pl_pair_columns_bytes(sweep->packed);
   return PL_OK;
 }
 
@@ -131,19 +100,11 @@ static void *count_alloc(pl_pair_sweep *sweep, size_t count, size_t size) {
   return pl_alloc(count, size);
 }
 
-static size_t packed_bytes(const pl_pair_sweep *sweep, pl_tile_product *const product[WIDTHS]) {
-  size_t full = (size_t)(sweep->total_rows / sweep->options.tile_cols);
-  return full * pl_tile_packed_bytes(product[FULL]) +
-         (product[REST] ? pl_tile_packed_bytes(product[REST]) : 0);
-}
-
 static pl_status make_buffers(pl_pair_sweep *sweep) {
   const pl_pair_options *options = &sweep->options;
   size_t total = (size_t)sweep->total_rows, threads = (size_t)sweep->threads;
   size_t tile_rows = (size_t)options->tile_rows;
   int ranks = pl_comm_size(sweep->comm);
-  sweep->similar_keys = count_alloc(sweep, packed_bytes(sweep, sweep->similar), 1);
-  sweep->combine_keys = count_alloc(sweep, packed_bytes(sweep, sweep->combine), 1);
   sweep->stats = count_alloc(sweep, total * PL_PAIR_MAX_STATS, sizeof *sweep->stats);
   sweep->figures =
       count_alloc(sweep, (size_t)sweep->local_rows * PL_PAIR_MAX_FIGURES, sizeof *sweep->figures);
@@ -151,8 +112,7 @@ static pl_status make_buffers(pl_pair_sweep *sweep) {
       count_alloc(sweep, threads * tile_rows * (size_t)options->tile_cols, sizeof *sweep->tiles);
   sweep->states = count_alloc(sweep, threads * tile_rows, PL_PAIR_MAX_STATE);
   sweep->part_bytes = count_alloc(sweep, (size_t)ranks, sizeof *sweep->part_bytes);
-  if (!sweep->similar_keys || !sweep->combine_keys || !sweep->stats || !sweep->figures ||
-      !sweep->tiles || !sweep->states || !sweep->part_bytes)
+  if (!sweep->stats || !sweep->figures || !sweep->tiles || !sweep->states || !sweep->part_bytes)
     return PL_E_INTERNAL;
   if (ranks > 1) {
     sweep->gathered = count_alloc(sweep, total * (size_t)options->width, sizeof *sweep->gathered);
@@ -164,7 +124,7 @@ static pl_status make_buffers(pl_pair_sweep *sweep) {
 static pl_status make(pl_pair_sweep *sweep, const pl_pair_options *options) {
   PL_TRY(check_options(sweep->comm, options));
   set_shapes(sweep, options);
-  PL_TRY(make_products(sweep));
+  PL_TRY(make_packed(sweep));
   return make_buffers(sweep);
 }
 
@@ -184,15 +144,29 @@ pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl
   return status;
 }
 
+pl_status pl_pair_sweep_create_mirror(const pl_pair_sweep *sweep, pl_pair_sweep **out) {
+  *out = NULL;
+  pl_pair_sweep *mirror = pl_alloc(1, sizeof *mirror);
+  pl_status status = PL_E_INTERNAL;
+  if (mirror) {
+    mirror->comm = sweep->comm;
+    mirror->bytes = sizeof *mirror;
+    mirror->twin = sweep;
+    mirror->packed = sweep->packed;
+    set_shapes(mirror, &sweep->options);
+    mirror->threads = sweep->threads;
+    status = make_buffers(mirror);
+  }
+  status = pl_comm_agree(sweep->comm, status);
+  if (status != PL_OK) pl_pair_sweep_destroy(&mirror);
+  *out = mirror;
+  return status;
+}
+
 void pl_pair_sweep_destroy(pl_pair_sweep **sweep) {
   pl_pair_sweep *s = *sweep;
   if (!s) return;
-  for (int i = 0; i < WIDTHS; i++) {
-    pl_tile_product_destroy(&s->similar[i]);
-    pl_tile_product_destroy(&s->combine[i]);
-  }
-  pl_free(s->similar_keys);
-  pl_free(s->combine_keys);
+  if (!s->twin) pl_pair_columns_destroy(&s->packed);
   pl_free(s->gathered);
   pl_free(s->stats);
   pl_free(s->figures);
@@ -216,7 +190,7 @@ double pl_pair_gather_ms(const pl_pair_sweep *sweep) { return sweep->gather_ms; 
 typedef struct team_work {
   pl_pair_sweep *sweep;
   const pl_pair_loss *loss;
-  const float *columns;
+  const float *col_stats; /* (total rows, stats of the loss) */
   float *dz;
 } team_work;
 
@@ -237,24 +211,26 @@ static pl_status run_pieces(const team_work *work, team_piece run, int64_t count
 }
 
 static pl_status pack_columns(const team_work *work, int slot, int64_t index) {
-  pl_pair_sweep *sweep = work->sweep;
-  int which = width_of(sweep, col_tile(sweep, index));
-  const float *columns =
-      work->columns + index * sweep->options.tile_cols * (int64_t)sweep->options.width;
-  PL_TRY(pl_tile_pack(sweep->similar[which], slot, columns,
-                      keys(sweep->similar_keys, sweep->similar, index)));
-  return pl_tile_pack(sweep->combine[which], slot, columns,
-                      keys(sweep->combine_keys, sweep->combine, index));
+  return pl_pair_columns_pack(work->sweep->packed, slot, index, work->sweep->columns);
+}
+
+/* Packs the columns unless they are packed already. */
+static pl_status take_turn(pl_pair_sweep *sweep) {
+  if (pl_pair_columns_named(sweep->packed) == sweep->columns) return PL_OK;
+  const team_work work = {.sweep = sweep};
+  pl_pair_columns_name(sweep->packed, NULL);
+  PL_TRY(run_pieces(&work, pack_columns, pl_pair_columns_tiles(sweep->packed)));
+  pl_pair_columns_name(sweep->packed, sweep->columns);
+  return PL_OK;
 }
 
 /* Similarities of `tile` (its rows and first_row are set) and the column tile `index`. */
 static pl_status fill_tile(pl_pair_sweep *sweep, int slot, int64_t index, pl_pair_tile *tile) {
-  tile->cols = col_tile(sweep, index);
+  tile->cols = pl_pair_columns_in(sweep->packed, index);
   tile->stride = tile->cols;
   tile->first_col = index * sweep->options.tile_cols;
   const float *q = sweep->rows + (tile->first_row - sweep->first_row) * sweep->options.width;
-  return pl_tile_run(sweep->similar[width_of(sweep, tile->cols)], slot, tile->rows, q,
-                     keys(sweep->similar_keys, sweep->similar, index), tile->s);
+  return pl_pair_columns_compare(sweep->packed, slot, index, tile->rows, q, tile->s);
 }
 
 static pl_pair_tile start_tile(pl_pair_sweep *sweep, int slot, int64_t index, int64_t *first) {
@@ -275,7 +251,7 @@ static pl_status gather_row_tile(const team_work *work, int slot, int64_t index)
       sweep->states + (size_t)slot * (size_t)sweep->options.tile_rows * PL_PAIR_MAX_STATE;
   for (int i = 0; i < tile.rows; i++)
     loss->begin(loss->context, states + (size_t)i * loss->state_bytes);
-  for (int64_t j = 0; j < sweep->col_tiles; j++) {
+  for (int64_t j = 0; j < pl_pair_columns_tiles(sweep->packed); j++) {
     PL_TRY(fill_tile(sweep, slot, j, &tile));
     loss->gather(loss->context, &tile, states);
   }
@@ -294,12 +270,11 @@ static pl_status weigh_row_tile(const team_work *work, int slot, int64_t index) 
   pl_pair_tile tile = start_tile(sweep, slot, index, &first);
   float *dq = work->dz + first * width;
   memset(dq, 0, (size_t)tile.rows * (size_t)width * sizeof *dq);
-  for (int64_t j = 0; j < sweep->col_tiles; j++) {
+  for (int64_t j = 0; j < pl_pair_columns_tiles(sweep->packed); j++) {
     PL_TRY(fill_tile(sweep, slot, j, &tile));
     loss->weigh(loss->context, &tile, sweep->stats + tile.first_row * loss->stats,
-                sweep->stats + tile.first_col * loss->stats);
-    PL_TRY(pl_tile_run(sweep->combine[width_of(sweep, tile.cols)], slot, tile.rows, tile.s,
-                       keys(sweep->combine_keys, sweep->combine, j), dq));
+                work->col_stats + tile.first_col * loss->stats);
+    PL_TRY(pl_pair_columns_combine(sweep->packed, slot, j, tile.rows, tile.s, dq));
   }
   return PL_OK;
 }
@@ -318,13 +293,19 @@ static pl_status gather_rows(pl_pair_sweep *sweep, const void *mine, void *all, 
   return pl_comm_allgather(sweep->comm, mine, all, sweep->part_bytes);
 }
 
-pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z) {
+pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns) {
   double start = pl_now_ms();
-  PL_TRY(gather_rows(sweep, z, sweep->gathered, (size_t)sweep->options.width * sizeof *z));
+  pl_pair_columns_name(sweep->packed, NULL);
+  PL_TRY(
+      gather_rows(sweep, columns, sweep->gathered, (size_t)sweep->options.width * sizeof *columns));
   sweep->gather_ms = pl_now_ms() - start;
-  sweep->rows = z;
-  const team_work work = {.sweep = sweep, .columns = sweep->gathered ? sweep->gathered : z};
-  return pl_comm_agree(sweep->comm, run_pieces(&work, pack_columns, sweep->col_tiles));
+  sweep->rows = rows;
+  sweep->columns = sweep->gathered ? sweep->gathered : columns;
+  return PL_OK;
+}
+
+pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z) {
+  return pl_pair_gather_two(sweep, z, z);
 }
 
 /* Sums the local rows' figures: within a leaf in row order, then up the tree. */
@@ -350,7 +331,8 @@ pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind
   PL_INVARIANT(loss_kind->figures >= 1 && loss_kind->figures <= PL_PAIR_MAX_FIGURES);
   PL_INVARIANT(loss_kind->state_bytes <= PL_PAIR_MAX_STATE);
   const team_work work = {.sweep = sweep, .loss = loss_kind};
-  pl_status status = run_pieces(&work, gather_row_tile, sweep->row_tiles);
+  pl_status status = take_turn(sweep);
+  if (status == PL_OK) status = run_pieces(&work, gather_row_tile, sweep->row_tiles);
   if (status == PL_OK) status = sum_figures(sweep, loss_kind->figures, figures);
   PL_TRY(pl_comm_agree(sweep->comm, status));
   PL_TRY(gather_rows(sweep, sweep->stats + sweep->first_row * loss_kind->stats, sweep->stats,
@@ -358,8 +340,14 @@ pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind
   return pl_comm_sum_f64(sweep->comm, figures, (size_t)loss_kind->figures);
 }
 
-pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz) {
-  team_work work = {.sweep = sweep, .loss = loss_kind};
+pl_status pl_pair_gradient_two(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind,
+                               const pl_pair_sweep *columns, float *dz) {
+  team_work work = {.sweep = sweep, .loss = loss_kind, .col_stats = columns->stats};
   work.dz = dz;
+  PL_TRY(take_turn(sweep));
   return run_pieces(&work, weigh_row_tile, sweep->row_tiles);
+}
+
+pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, float *dz) {
+  return pl_pair_gradient_two(sweep, loss_kind, sweep, dz);
 }

@@ -69,6 +69,12 @@ typedef struct pl_pair_sweep pl_pair_sweep;
 pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
 void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 
+/* Makes the mirror of a sweep: the same shapes, rows where that has columns. The two take turns in
+ * one copy of the columns laid out for the products: a step of the one after a step of the other
+ * lays them out anew (work of the order of batch × width). sweep must outlive the mirror.
+ * Collective. */
+pl_status pl_pair_sweep_create_mirror(const pl_pair_sweep *sweep, pl_pair_sweep **out);
+
 /* Row i of this rank is global row pl_pair_first_row() + i. */
 int64_t pl_pair_first_row(const pl_pair_sweep *sweep);
 int64_t pl_pair_local_rows(const pl_pair_sweep *sweep);
@@ -76,12 +82,12 @@ int64_t pl_pair_total_rows(const pl_pair_sweep *sweep);
 /* The shapes in use, with the tile that was chosen. Valid as long as the sweep. */
 const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep);
 
-/* Gathers z (local rows, width) from all ranks: the columns, until the next gather. The rows are
- * read from z itself, which must stay as it is until the sweep's last use of it. Collective. */
+/* Gathers z (local rows, width) from all ranks: the columns, until the next gather. z itself is
+ * read too and must stay as it is until the sweep's last use of it. Collective. */
 pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z);
 
 /* The same with columns of another kind: `columns` (local rows, width) is gathered, the rows are
- * `rows`. Collective. */
+ * `rows`; both must stay as they are. Collective. */
 pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns);
 
 /* Sweep 1 over the local rows and all columns, then gathers the statistics. figures[0 …
@@ -99,7 +105,7 @@ pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, 
 pl_status pl_pair_gradient_two(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind,
                                const pl_pair_sweep *columns, float *dz);
 
-/* Bytes held by the sweep. */
+/* Bytes held by the sweep; of a mirror, without what it shares. */
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);
 
 /* Milliseconds of the last gather (exchange only). */
