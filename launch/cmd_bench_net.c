@@ -125,7 +125,7 @@ static pl_status make_values(bench *b) {
   return PL_OK;
 }
 
-static pl_status fetch(void *context, int64_t leaf, const float **images) {
+static pl_status fetch(void *context, int64_t leaf, const void **images) {
   (void)leaf;
   *images = ((const bench *)context)->pictures;
   return PL_OK;
@@ -174,7 +174,15 @@ static const char *kind_name(const pl_op *op) {
     case PL_OP_AVG_POOL: return "avg pool";
     case PL_OP_LINEAR: return "linear";
     case PL_OP_L2_NORMALIZE: return "l2 normalize";
-    case PL_OP_INPUT: break;
+    case PL_OP_EMBEDDING: return "embedding";
+    case PL_OP_POSITIONS: return "positions";
+    case PL_OP_LAYER_NORM: return "layer norm";
+    case PL_OP_GELU: return "gelu";
+    case PL_OP_ATTENTION: return "attention";
+    case PL_OP_SELECT: return "select";
+    case PL_OP_DROPOUT: return "dropout";
+    case PL_OP_INPUT:
+    case PL_OP_TOKENS: break;
   }
   return "input";
 }

@@ -35,7 +35,7 @@ static void note_samples(pass *p, const int64_t *sample) {
   }
 }
 
-static pl_status fetch(void *context, int64_t leaf, const float **images) {
+static pl_status fetch(void *context, int64_t leaf, const void **images) {
   pass *p = context;
   (void)leaf;
   pl_comm_alive(p->comm, -1, "embedding");

@@ -5,7 +5,7 @@
 #include "launch/training.h"
 #include "runtime/base/clock.h"
 
-static pl_status fetch(void *context, int64_t leaf, const float **images) {
+static pl_status fetch(void *context, int64_t leaf, const void **images) {
   pl_training *t = context;
   (void)leaf; /* the loader serves leaves in the order in which they are asked for */
   pl_loader_leaf ready;

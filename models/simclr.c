@@ -113,7 +113,7 @@ static pl_status simclr_load(void *state, const void *image, const float *buffer
   return pl_net_load(m->net, image, buffers);
 }
 
-static pl_status timed_fetch(void *context, int64_t leaf, const float **images) {
+static pl_status timed_fetch(void *context, int64_t leaf, const void **images) {
   simclr *m = context;
   double start = pl_now_ms();
   pl_status status = m->source.fetch(m->source.context, leaf, images);

@@ -18,7 +18,15 @@ static const pl_kernel_maker *maker_of(pl_op_kind kind) {
     case PL_OP_AVG_POOL: return &pl_cpu_avg_pool;
     case PL_OP_LINEAR: return &pl_cpu_linear;
     case PL_OP_L2_NORMALIZE: return &pl_cpu_l2_normalize;
-    case PL_OP_INPUT: break;
+    case PL_OP_EMBEDDING: return &pl_cpu_embedding;
+    case PL_OP_POSITIONS: return &pl_cpu_positions;
+    case PL_OP_LAYER_NORM: return &pl_cpu_layer_norm;
+    case PL_OP_GELU: return &pl_cpu_gelu;
+    case PL_OP_ATTENTION: return &pl_cpu_attention;
+    case PL_OP_SELECT: return &pl_cpu_select;
+    case PL_OP_DROPOUT: return &pl_cpu_dropout;
+    case PL_OP_INPUT:
+    case PL_OP_TOKENS: break;
   }
   return NULL;
 }

@@ -30,7 +30,14 @@ typedef struct pl_kernel_maker {
 } pl_kernel_maker;
 
 extern const pl_kernel_maker pl_cpu_conv, pl_cpu_linear, pl_cpu_batch_norm, pl_cpu_relu, pl_cpu_add,
-    pl_cpu_max_pool, pl_cpu_avg_pool, pl_cpu_l2_normalize;
+    pl_cpu_max_pool, pl_cpu_avg_pool, pl_cpu_l2_normalize, pl_cpu_embedding, pl_cpu_positions,
+    pl_cpu_layer_norm, pl_cpu_gelu, pl_cpu_attention, pl_cpu_select, pl_cpu_dropout;
+
+/* For kernels of plain memory, for those that read no parameters, and for those that keep the type
+ * of their input. */
+void pl_kernel_free(pl_kernel *kernel);
+pl_status pl_kernel_load_nothing(pl_kernel *kernel, const void *image, const float *buffers);
+const char *pl_kernel_same_type(const pl_kernel_spec *spec);
 
 /* Where a parameter stands in the compute image. */
 static inline const void *pl_kernel_param(const pl_space *space, int param, const void *image) {

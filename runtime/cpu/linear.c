@@ -1,4 +1,4 @@
-/* Linear layer: a 1×1 convolution over one line of rows. */
+/* Linear layer: a 1×1 convolution over one line of rows, or of all rows' positions. */
 #include "runtime/base/memory.h"
 #include "runtime/cpu/cpu.h"
 #include "runtime/cpu/element.h"
@@ -10,8 +10,8 @@ enum { BIAS_BLOCK = 64 };
 typedef struct linear_kernel {
   pl_kernel head;
   const pl_space *space;
-  int weight, bias; /* parameters; bias -1 where there is none */
-  int rows, features;
+  int weight, bias;    /* parameters; bias -1 where there is none */
+  int lines, features; /* lines: rows of the product */
   pl_dtype in_type, out_type;
   size_t narrow_bytes; /* of dy converted to in_type; 0 where it has that type */
   const float *bias_values;
@@ -19,7 +19,9 @@ typedef struct linear_kernel {
 } linear_kernel;
 
 static const char *linear_supports(const pl_kernel_spec *spec) {
-  if (spec->in_type == PL_U8 || spec->out_type == PL_U8) return "linear needs f32 or bf16";
+  bool floats = (spec->in_type == PL_F32 || spec->in_type == PL_BF16) &&
+                (spec->out_type == PL_F32 || spec->out_type == PL_BF16);
+  if (!floats) return "linear needs f32 or bf16";
   if (spec->in_type == PL_F32 && spec->out_type == PL_BF16)
     return "linear does not narrow f32 to bf16";
   if (spec->in_type == PL_BF16 && !pl_cpu_has_bf16())
@@ -49,14 +51,14 @@ static pl_status linear_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   return pl_dnn_conv_forward(k->forward, args->x, k->bias_values, args->y, args->scratch);
 }
 
-/* dbias = Σ over rows of dy, each feature's sum in order of rows. */
+/* dbias = Σ over lines of dy, each feature's sum in their order. */
 PL_INLINE void bias_gradient(pl_dtype type, const linear_kernel *k, const void *dy, float *dbias) {
 #pragma omp parallel for schedule(static)
   for (int first = 0; first < k->features; first += BIAS_BLOCK) {
     int width = k->features - first < BIAS_BLOCK ? k->features - first : BIAS_BLOCK;
     double sum[BIAS_BLOCK] = {0};
-    for (int row = 0; row < k->rows; row++) {
-      const void *line = pl_at(type, dy, (size_t)row * k->features + first);
+    for (int i = 0; i < k->lines; i++) {
+      const void *line = pl_at(type, dy, (size_t)i * k->features + first);
 #pragma omp simd
       for (int c = 0; c < width; c++) sum[c] += pl_get(type, line, c);
     }
@@ -69,7 +71,7 @@ static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) 
   const void *dy = args->dy;
   void *inner = (char *)args->scratch + pl_align_up(k->narrow_bytes);
   if (k->narrow_bytes) {
-    pl_convert_f32_to_bf16(args->scratch, args->dy, (size_t)k->rows * k->features);
+    pl_convert_f32_to_bf16(args->scratch, args->dy, (size_t)k->lines * k->features);
     dy = args->scratch;
   }
   if (k->bias >= 0 && k->out_type == PL_BF16) bias_gradient(PL_BF16, k, args->dy, args->dbias);
@@ -110,19 +112,22 @@ static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,
   k->space = spec->space;
   k->weight = op->weight;
   k->bias = op->bias;
-  k->rows = spec->rows;
+  int inner = (int)pl_shape_elements(op->in_shape);
+  if (op->each) inner = op->in_shape.channels;
+  k->lines = spec->rows * (int)(pl_shape_elements(op->in_shape) / inner);
   k->features = op->out_shape.channels;
   k->in_type = spec->in_type;
   k->out_type = spec->out_type;
   if (spec->training && spec->in_type != spec->out_type)
-    k->narrow_bytes = (size_t)k->rows * k->features * pl_dtype_bytes(spec->in_type);
+    k->narrow_bytes = (size_t)k->lines * k->features * pl_dtype_bytes(spec->in_type);
   pl_dnn_conv_spec conv = {.rows = 1,
-                           .in = {1, spec->rows, (int)pl_shape_elements(op->in_shape)},
-                           .out = {1, spec->rows, k->features},
+                           .in = {1, k->lines, inner},
+                           .out = {1, k->lines, k->features},
                            .window = {.kernel = 1, .stride = 1},
                            .type = spec->in_type,
                            .out_type = spec->out_type,
-                           .bias = k->bias >= 0};
+                           .bias = k->bias >= 0,
+                           .transposed = op->transposed};
   PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_FORWARD, &k->forward));
   conv.out_type = spec->in_type;
   conv.bias = false;

@@ -1,12 +1,7 @@
 #include "runtime/cpu/onednn.h"
 
-#include <dnnl.h>
-
 #include "runtime/base/memory.h"
-
-#if DNNL_VERSION_MAJOR != 2
-#error "written for oneDNN 2; version 3 makes primitive descriptors without operation descriptors"
-#endif
+#include "runtime/cpu/onednn_calls.h"
 
 enum { MAX_ARGS = 5 };
 
@@ -20,7 +15,7 @@ struct pl_dnn_conv {
   dnnl_primitive_t primitive;
   dnnl_primitive_t reorder; /* weights from, or to, the master layout */
   dnnl_memory_t source, destination, weights, bias, scratchpad;
-  dnnl_memory_t master; /* weights (out, in, k, k) */
+  dnnl_memory_t master; /* weights in the master layout */
   void *weight_data;
   size_t weight_bytes, scratchpad_bytes;
 };
@@ -35,19 +30,22 @@ static const char *status_text(dnnl_status_t status) {
   }
 }
 
-/* Turns a oneDNN status into ours. */
-static pl_status checked(dnnl_status_t status, const char *what) {
+pl_status pl_dnn_checked(dnnl_status_t status, const char *what) {
   if (status == dnnl_success) return PL_OK;
   return PL_FAIL(PL_E_INTERNAL, "oneDNN: %s: %s", what, status_text(status));
 }
 
-static dnnl_data_type_t data_type(pl_dtype type) { return type == PL_BF16 ? dnnl_bf16 : dnnl_f32; }
+dnnl_data_type_t pl_dnn_data_type(pl_dtype type) { return type == PL_BF16 ? dnnl_bf16 : dnnl_f32; }
+
+pl_status pl_dnn_point(dnnl_memory_t memory, const void *data) {
+  return pl_dnn_checked(dnnl_memory_set_data_handle(memory, (void *)data), "data handle");
+}
 
 /* The dense layouts of one convolution, in oneDNN's order of dimensions (N, C, H, W). */
 typedef struct layouts {
   dnnl_memory_desc_t x, y, bias;
   dnnl_memory_desc_t weights;        /* order left to oneDNN */
-  dnnl_memory_desc_t master_weights; /* (out, in, k, k) */
+  dnnl_memory_desc_t master_weights; /* (out, in, k, k) or (in, k, k, out) */
 } layouts;
 
 static pl_status make_layouts(const pl_dnn_conv_spec *s, pl_dnn_pass pass, layouts *m) {
@@ -55,16 +53,20 @@ static pl_status make_layouts(const pl_dnn_conv_spec *s, pl_dnn_pass pass, layou
   dnnl_dims_t y = {s->rows, s->out.channels, s->out.height, s->out.width};
   dnnl_dims_t w = {s->out.channels, s->in.channels, s->window.kernel, s->window.kernel};
   dnnl_dims_t b = {s->out.channels};
-  dnnl_data_type_t type = data_type(s->type);
-  dnnl_data_type_t y_type = pass == PL_DNN_FORWARD ? data_type(s->out_type) : type;
+  dnnl_data_type_t type = pl_dnn_data_type(s->type);
+  dnnl_data_type_t y_type = pass == PL_DNN_FORWARD ? pl_dnn_data_type(s->out_type) : type;
   dnnl_data_type_t w_type = pass == PL_DNN_BACKWARD_WEIGHTS ? dnnl_f32 : type;
-  PL_TRY(checked(dnnl_memory_desc_init_by_tag(&m->x, 4, x, type, dnnl_nhwc), "layout of x"));
-  PL_TRY(checked(dnnl_memory_desc_init_by_tag(&m->y, 4, y, y_type, dnnl_nhwc), "layout of y"));
-  PL_TRY(checked(dnnl_memory_desc_init_by_tag(&m->weights, 4, w, w_type, dnnl_format_tag_any),
-                 "layout of weights"));
-  PL_TRY(checked(dnnl_memory_desc_init_by_tag(&m->master_weights, 4, w, w_type, dnnl_oihw),
-                 "layout of weights"));
-  return checked(dnnl_memory_desc_init_by_tag(&m->bias, 1, b, dnnl_f32, dnnl_a), "layout of bias");
+  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->x, 4, x, type, dnnl_nhwc), "layout of x"));
+  PL_TRY(
+      pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->y, 4, y, y_type, dnnl_nhwc), "layout of y"));
+  PL_TRY(
+      pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->weights, 4, w, w_type, dnnl_format_tag_any),
+                     "layout of weights"));
+  dnnl_format_tag_t master = s->transposed ? dnnl_ihwo : dnnl_oihw;
+  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->master_weights, 4, w, w_type, master),
+                        "layout of weights"));
+  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->bias, 1, b, dnnl_f32, dnnl_a),
+                        "layout of bias");
 }
 
 /* The forward descriptor, which is also the hint that the backward ones want. */
@@ -75,14 +77,14 @@ static pl_status make_forward_desc(const pl_dnn_conv_spec *s, const layouts *m,
   dnnl_dims_t pad = {s->window.pad, s->window.pad};
   dnnl_dims_t dilation = {0, 0};
   dnnl_memory_desc_t weights = m->weights;
-  weights.data_type = data_type(s->type);
+  weights.data_type = pl_dnn_data_type(s->type);
   dnnl_convolution_desc_t convolution;
-  PL_TRY(checked(dnnl_dilated_convolution_forward_desc_init(
-                     &convolution, dnnl_forward_training, dnnl_convolution_direct, &m->x, &weights,
-                     s->bias ? &m->bias : NULL, &m->y, stride, dilation, pad, pad),
-                 "convolution"));
-  return checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, NULL),
-                 "convolution");
+  PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_forward_desc_init(
+                            &convolution, dnnl_forward_training, dnnl_convolution_direct, &m->x,
+                            &weights, s->bias ? &m->bias : NULL, &m->y, stride, dilation, pad, pad),
+                        "convolution"));
+  return pl_dnn_checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, NULL),
+                        "convolution");
 }
 
 static pl_status make_backward_desc(const pl_dnn_conv_spec *s, pl_dnn_pass pass, const layouts *m,
@@ -93,27 +95,28 @@ static pl_status make_backward_desc(const pl_dnn_conv_spec *s, pl_dnn_pass pass,
   dnnl_dims_t dilation = {0, 0};
   dnnl_convolution_desc_t convolution;
   if (pass == PL_DNN_BACKWARD_DATA)
-    PL_TRY(checked(dnnl_dilated_convolution_backward_data_desc_init(
-                       &convolution, dnnl_convolution_direct, &m->x, &m->weights, &m->y, stride,
-                       dilation, pad, pad),
-                   "convolution backward data"));
+    PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_backward_data_desc_init(
+                              &convolution, dnnl_convolution_direct, &m->x, &m->weights, &m->y,
+                              stride, dilation, pad, pad),
+                          "convolution backward data"));
   else
-    PL_TRY(checked(dnnl_dilated_convolution_backward_weights_desc_init(
-                       &convolution, dnnl_convolution_direct, &m->x, &m->weights, NULL, &m->y,
-                       stride, dilation, pad, pad),
-                   "convolution backward weights"));
-  return checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, hint),
-                 "convolution backward");
+    PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_backward_weights_desc_init(
+                              &convolution, dnnl_convolution_direct, &m->x, &m->weights, NULL,
+                              &m->y, stride, dilation, pad, pad),
+                          "convolution backward weights"));
+  return pl_dnn_checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, hint),
+                        "convolution backward");
 }
 
 static pl_status make_desc(const pl_dnn_conv_spec *s, const layouts *m, pl_dnn_conv *conv) {
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t forward = NULL;
   pl_status status;
-  PL_TRY_OR(done, status, checked(dnnl_primitive_attr_create(&attributes), "attributes"));
-  PL_TRY_OR(done, status,
-            checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
-                    "scratchpad"));
+  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_primitive_attr_create(&attributes), "attributes"));
+  PL_TRY_OR(
+      done, status,
+      pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
+                     "scratchpad"));
   PL_TRY_OR(done, status, make_forward_desc(s, m, attributes, conv->engine, &forward));
   if (conv->pass == PL_DNN_FORWARD) {
     conv->desc = forward;
@@ -129,16 +132,16 @@ done:
 
 static pl_status make_memory(const dnnl_memory_desc_t *layout, dnnl_engine_t engine,
                              dnnl_memory_t *out) {
-  return checked(dnnl_memory_create(out, layout, engine, DNNL_MEMORY_NONE), "memory");
+  return pl_dnn_checked(dnnl_memory_create(out, layout, engine, DNNL_MEMORY_NONE), "memory");
 }
 
 static pl_status make_reorder(const pl_dnn_conv *conv, const dnnl_memory_desc_t *from,
                               const dnnl_memory_desc_t *to, dnnl_primitive_t *out) {
   dnnl_primitive_desc_t desc = NULL;
-  PL_TRY(
-      checked(dnnl_reorder_primitive_desc_create(&desc, from, conv->engine, to, conv->engine, NULL),
-              "reorder of weights"));
-  pl_status status = checked(dnnl_primitive_create(out, desc), "reorder of weights");
+  PL_TRY(pl_dnn_checked(
+      dnnl_reorder_primitive_desc_create(&desc, from, conv->engine, to, conv->engine, NULL),
+      "reorder of weights"));
+  pl_status status = pl_dnn_checked(dnnl_primitive_create(out, desc), "reorder of weights");
   dnnl_primitive_desc_destroy(desc);
   return status;
 }
@@ -162,28 +165,26 @@ static pl_status make_memories(pl_dnn_conv *conv, const layouts *m, bool bias) {
                    : make_reorder(conv, master, weights, &conv->reorder);
 }
 
-static pl_status point(dnnl_memory_t memory, const void *data) {
-  return checked(dnnl_memory_set_data_handle(memory, (void *)data), "data handle");
-}
-
 pl_status pl_dnn_conv_create(const pl_dnn_conv_spec *spec, pl_dnn_pass pass, pl_dnn_conv **out) {
   pl_status status;
   layouts m;
   pl_dnn_conv *conv = pl_alloc(1, sizeof *conv);
   if (!conv) return PL_E_INTERNAL;
   conv->pass = pass;
-  PL_TRY_OR(failed, status, checked(dnnl_engine_create(&conv->engine, dnnl_cpu, 0), "engine"));
   PL_TRY_OR(failed, status,
-            checked(dnnl_stream_create(&conv->stream, conv->engine, dnnl_stream_default_flags),
-                    "stream"));
+            pl_dnn_checked(dnnl_engine_create(&conv->engine, dnnl_cpu, 0), "engine"));
+  PL_TRY_OR(
+      failed, status,
+      pl_dnn_checked(dnnl_stream_create(&conv->stream, conv->engine, dnnl_stream_default_flags),
+                     "stream"));
   PL_TRY_OR(failed, status, make_layouts(spec, pass, &m));
   PL_TRY_OR(failed, status, make_desc(spec, &m, conv));
   PL_TRY_OR(failed, status,
-            checked(dnnl_primitive_create(&conv->primitive, conv->desc), "convolution"));
+            pl_dnn_checked(dnnl_primitive_create(&conv->primitive, conv->desc), "convolution"));
   PL_TRY_OR(failed, status, make_memories(conv, &m, spec->bias && pass == PL_DNN_FORWARD));
   if (pass != PL_DNN_BACKWARD_WEIGHTS) {
     conv->weight_data = pl_alloc(conv->weight_bytes, 1);
-    status = conv->weight_data ? point(conv->weights, conv->weight_data) : PL_E_INTERNAL;
+    status = conv->weight_data ? pl_dnn_point(conv->weights, conv->weight_data) : PL_E_INTERNAL;
     if (status != PL_OK) goto failed;
   }
   *out = conv;
@@ -220,22 +221,22 @@ size_t pl_dnn_conv_scratch_bytes(const pl_dnn_conv *conv) {
 
 static pl_status execute(pl_dnn_conv *conv, dnnl_primitive_t primitive, int count,
                          const dnnl_exec_arg_t *args) {
-  PL_TRY(checked(dnnl_primitive_execute(primitive, conv->stream, count, args), "execute"));
-  return checked(dnnl_stream_wait(conv->stream), "execute");
+  PL_TRY(pl_dnn_checked(dnnl_primitive_execute(primitive, conv->stream, count, args), "execute"));
+  return pl_dnn_checked(dnnl_stream_wait(conv->stream), "execute");
 }
 
 pl_status pl_dnn_conv_load(pl_dnn_conv *conv, const void *weights) {
-  PL_TRY(point(conv->master, weights));
+  PL_TRY(pl_dnn_point(conv->master, weights));
   dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, conv->master}, {DNNL_ARG_TO, conv->weights}};
   return execute(conv, conv->reorder, 2, args);
 }
 
 pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, const float *bias, void *y,
                               void *scratch) {
-  PL_TRY(point(conv->source, x));
-  PL_TRY(point(conv->destination, y));
-  PL_TRY(point(conv->scratchpad, scratch));
-  if (conv->bias) PL_TRY(point(conv->bias, bias));
+  PL_TRY(pl_dnn_point(conv->source, x));
+  PL_TRY(pl_dnn_point(conv->destination, y));
+  PL_TRY(pl_dnn_point(conv->scratchpad, scratch));
+  if (conv->bias) PL_TRY(pl_dnn_point(conv->bias, bias));
   dnnl_exec_arg_t args[MAX_ARGS] = {{DNNL_ARG_SRC, conv->source},
                                     {DNNL_ARG_WEIGHTS, conv->weights},
                                     {DNNL_ARG_DST, conv->destination},
@@ -245,9 +246,9 @@ pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, const float *bia
 }
 
 pl_status pl_dnn_conv_backward_data(pl_dnn_conv *conv, const void *dy, void *dx, void *scratch) {
-  PL_TRY(point(conv->destination, dy));
-  PL_TRY(point(conv->source, dx));
-  PL_TRY(point(conv->scratchpad, scratch));
+  PL_TRY(pl_dnn_point(conv->destination, dy));
+  PL_TRY(pl_dnn_point(conv->source, dx));
+  PL_TRY(pl_dnn_point(conv->scratchpad, scratch));
   dnnl_exec_arg_t args[] = {{DNNL_ARG_DIFF_DST, conv->destination},
                             {DNNL_ARG_WEIGHTS, conv->weights},
                             {DNNL_ARG_DIFF_SRC, conv->source},
@@ -257,11 +258,11 @@ pl_status pl_dnn_conv_backward_data(pl_dnn_conv *conv, const void *dy, void *dx,
 
 pl_status pl_dnn_conv_backward_weights(pl_dnn_conv *conv, const void *x, const void *dy,
                                        float *dweight, void *scratch) {
-  PL_TRY(point(conv->source, x));
-  PL_TRY(point(conv->destination, dy));
-  PL_TRY(point(conv->weights, scratch));
-  PL_TRY(point(conv->scratchpad, (char *)scratch + pl_align_up(conv->weight_bytes)));
-  PL_TRY(point(conv->master, dweight));
+  PL_TRY(pl_dnn_point(conv->source, x));
+  PL_TRY(pl_dnn_point(conv->destination, dy));
+  PL_TRY(pl_dnn_point(conv->weights, scratch));
+  PL_TRY(pl_dnn_point(conv->scratchpad, (char *)scratch + pl_align_up(conv->weight_bytes)));
+  PL_TRY(pl_dnn_point(conv->master, dweight));
   dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, conv->source},
                             {DNNL_ARG_DIFF_DST, conv->destination},
                             {DNNL_ARG_DIFF_WEIGHTS, conv->weights},

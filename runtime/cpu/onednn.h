@@ -1,8 +1,9 @@
-/* oneDNN behind one door: a convolution in one direction. No other file calls oneDNN.
+/* oneDNN behind one door, for convolutions in one direction; onednn_product.h is that for small
+ * matrix products. No other files call oneDNN.
  *
  * Activations are dense (rows, height, width, channels). oneDNN chooses the order of the weights
- * for each direction; load and backward_weights translate from and to (out, in, k, k). Nothing is
- * allocated after create. */
+ * for each direction; load and backward_weights translate from and to the master layout, (out, in,
+ * k, k) unless transposed. Nothing is allocated after create. */
 #ifndef PL_CPU_ONEDNN_H
 #define PL_CPU_ONEDNN_H
 
@@ -23,6 +24,7 @@ typedef struct pl_dnn_conv_spec {
   pl_dtype type;     /* of x, dx, dy and the weights */
   pl_dtype out_type; /* of y */
   bool bias;         /* forward adds an f32 bias */
+  bool transposed;   /* the master layout of the weights is (in, k, k, out) */
 } pl_dnn_conv_spec;
 
 /* PL_E_INTERNAL when oneDNN has no such convolution. */
@@ -31,7 +33,7 @@ void pl_dnn_conv_destroy(pl_dnn_conv **conv);
 
 size_t pl_dnn_conv_scratch_bytes(const pl_dnn_conv *conv);
 
-/* Takes weights (out, in, k, k) of spec->type; not for backward_weights. */
+/* Takes weights in the master layout, of spec->type; not for backward_weights. */
 pl_status pl_dnn_conv_load(pl_dnn_conv *conv, const void *weights);
 
 /* `scratch` holds scratch_bytes, aligned to PL_ALIGNMENT. */

@@ -16,8 +16,10 @@ typedef struct pl_kernel_spec {
   const pl_op *op; /* outlives the kernel */
   const pl_space *space;
   int rows;
-  pl_dtype in_type, out_type; /* of x and dx; of y and dy. skip and dskip have in_type */
-  bool training;              /* false: forward only; batch norm uses running statistics */
+  pl_dtype in_type, out_type; /* of x and dx; of y and dy. skip and dskip have in_type, but token
+                                 ids are PL_I32 */
+  bool training;              /* false: forward only; batch norm uses running statistics, and
+                                 there is no dropout */
   bool need_dx;               /* false for the first operation after the input */
 } pl_kernel_spec;
 
@@ -36,13 +38,13 @@ typedef struct pl_kernel_needs {
 /* Pointers of one call; those that do not apply are NULL. */
 typedef struct pl_kernel_args {
   const void *x;          /* (rows, in_shape) */
-  const void *skip;       /* second input, shape of y */
+  const void *skip;       /* second input: shape of y; select: token ids (rows, length), int32 */
   void *y;                /* (rows, out_shape) */
   void *saved;            /* saved_bytes */
   void *scratch;          /* scratch_bytes */
   const void *dy;         /* (rows, out_shape) */
   void *dx;               /* (rows, in_shape); written, not added to */
-  void *dskip;            /* gradient of the second input; written */
+  void *dskip;            /* gradient of the second input; written; NULL where nobody asks */
   float *dweight, *dbias; /* f32, master layout; written, not added to */
   uint64_t seed;          /* dropout: the key of its random numbers, with op->number */
   uint32_t draw_step;

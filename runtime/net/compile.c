@@ -5,6 +5,9 @@ static pl_status check_options(const pl_graph *graph, const pl_net_options *opti
   if (options->output < 0 || options->output >= pl_graph_values(graph)) {
     return PL_FAIL(PL_E_INTERNAL, "the network's output is not a value of its graph");
   }
+  if (pl_graph_op(graph, options->output)->kind == PL_OP_TOKENS) {
+    return PL_FAIL(PL_E_INTERNAL, "token ids are no output of a network");
+  }
   if (options->rows < 1) {
     return PL_FAIL(PL_E_INTERNAL, "a network for %d rows", options->rows);
   }
@@ -34,7 +37,7 @@ static pl_status find_trained(pl_net *net) {
 static void choose_output_type(pl_net *net) {
   net->output_type = net->options.precision;
   const pl_step *last = &net->step[net->steps - 1];
-  if (last->op.kind == PL_OP_INPUT) return;
+  if (last->op.inputs == 0) return;
   pl_kernel_spec spec = last->spec;
   spec.out_type = PL_F32;
   if (!net->options.backend->supports(&spec)) net->output_type = PL_F32;
@@ -55,19 +58,22 @@ static pl_status prepare_kernels(pl_net *net) {
   const pl_net_options *options = &net->options;
   for (int i = 0; i < net->steps; i++) {
     pl_step *step = &net->step[i];
+    if (step->op.inputs == 0) continue;
+    pl_value x = step->op.input[0];
+    bool tokens = pl_graph_op(net->graph, x)->kind == PL_OP_TOKENS;
     step->spec = (pl_kernel_spec){.op = &step->op,
                                   .space = pl_graph_space(net->graph),
                                   .rows = options->rows,
-                                  .in_type = options->precision,
+                                  .in_type = tokens ? PL_I32 : options->precision,
                                   .out_type = options->precision,
                                   .training = options->training,
-                                  .need_dx = step->backward && net->trains[step->op.input[0]]};
+                                  .need_dx = step->backward && net->trains[x]};
   }
   choose_output_type(net);
   net->step[net->steps - 1].spec.out_type = net->output_type;
   for (int i = 0; i < net->steps; i++) {
     pl_step *step = &net->step[i];
-    if (step->op.kind == PL_OP_INPUT) continue;
+    if (step->op.inputs == 0) continue;
     PL_TRY(prepare_kernel(net, step));
     if (step->needs.scratch_bytes > net->kernel_scratch_bytes) {
       net->kernel_scratch_bytes = step->needs.scratch_bytes;

@@ -88,6 +88,12 @@ const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count) {
 
 size_t pl_exec_bytes(const pl_exec *exec) { return exec->bytes; }
 
+void pl_exec_draw(pl_exec *exec, uint64_t seed, uint32_t step, int64_t first_leaf) {
+  exec->draw_seed = seed;
+  exec->draw_step = step;
+  exec->draw_first_leaf = first_leaf;
+}
+
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers) {
   pl_pass pass = {.exec = exec, .fetch = fetch, .context = context};

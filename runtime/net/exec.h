@@ -27,9 +27,9 @@ typedef struct pl_exec_options {
 void pl_exec_draw(pl_exec *exec, uint64_t seed, uint32_t step, int64_t first_leaf);
 
 /* Gives the input of the next leaf: images, (rows, input shape) f32, or token ids, (rows, length)
- * int32; valid until the next call. It is
- * called once per leaf and forward pass, in order of leaves: so with recompute it is called for
- * leaves 0 … n-1 in pl_exec_forward and again in pl_exec_backward. */
+ * int32; valid until the next call. It is called once per leaf and forward pass, in order of
+ * leaves: so with recompute it is called for leaves 0 … n-1 in pl_exec_forward and again in
+ * pl_exec_backward. */
 typedef pl_status (*pl_exec_fetch)(void *context, int64_t leaf, const void **input);
 
 /* PL_E_USAGE when recompute meets batch norm of scope rank or global (its statistics would need all

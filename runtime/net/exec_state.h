@@ -12,7 +12,10 @@ struct pl_exec {
   size_t arena_stride[PL_ARENAS]; /* bytes from leaf to leaf; 0 where all use the same */
   void *kernel_scratch;
   size_t bytes;
-  bool ran_forward; /* backward may follow */
+  bool ran_forward;   /* backward may follow */
+  uint64_t draw_seed; /* see pl_exec_draw */
+  uint32_t draw_step;
+  int64_t draw_first_leaf;
   /* Sums of one norm: a leaf's, the stack of partial sums over leaves, the totals of its scope. */
   double *leaf_sums, *sum_stack, *totals;
   /* Means and unbiased variances of all norms: of the leaf or scope just computed, and the stack of

@@ -1,5 +1,5 @@
-/* Which operations a network executes: those its output needs, with norms taking in the additions
- * and ReLUs behind them. */
+/* Which operations a network executes: those its output needs, without dropouts outside training,
+ * with norms taking in the additions and ReLUs behind them. */
 #include "runtime/base/memory.h"
 #include "runtime/net/plan.h"
 
@@ -10,6 +10,20 @@ typedef struct selection {
   int *readers; /* needed operations that read a value */
   int ops;
 } selection;
+
+/* The value that `value` is where dropouts do nothing. */
+static pl_value before_dropouts(const selection *s, pl_value value) {
+  while (s->op[value].kind == PL_OP_DROPOUT) value = s->op[value].input[0];
+  return value;
+}
+
+static void skip_dropouts(selection *s, pl_value *output) {
+  for (int i = 0; i < s->ops; i++) {
+    pl_op *op = &s->op[i];
+    for (int k = 0; k < op->inputs; k++) op->input[k] = before_dropouts(s, op->input[k]);
+  }
+  *output = before_dropouts(s, *output);
+}
 
 /* Operations come after those whose values they read, so one walk back finds all. */
 static void mark_needed(selection *s, pl_value output) {
@@ -81,6 +95,7 @@ pl_status pl_net_select_steps(pl_net *net) {
     goto done;
   }
   for (int i = 0; i < s.ops; i++) s.op[i] = *pl_graph_op(net->graph, i);
+  if (!net->options.training) skip_dropouts(&s, &net->options.output);
   mark_needed(&s, net->options.output);
   for (int i = 0; i < s.ops; i++) {
     if (s.needed[i] && s.op[i].kind == PL_OP_RELU) fuse_relu(&s, i);

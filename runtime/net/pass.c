@@ -38,7 +38,10 @@ static pl_kernel_args forward_args(const pl_pass *pass, int64_t leaf, const pl_s
       .skip = op->inputs == 2 ? locate(pass, leaf, net->value[op->input[1]]) : NULL,
       .y = locate(pass, leaf, net->value[op->output]),
       .saved = locate(pass, leaf, step->saved),
-      .scratch = pass->exec->kernel_scratch};
+      .scratch = pass->exec->kernel_scratch,
+      .seed = pass->exec->draw_seed,
+      .draw_step = pass->exec->draw_step,
+      .draw_leaf = (uint64_t)(pass->exec->draw_first_leaf + leaf)};
 }
 
 /* Values that backward does not read may share their memory with others by then; their pointers are
@@ -47,7 +50,7 @@ static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_
   const pl_net *net = pass->exec->net;
   const pl_op *op = &step->op;
   pl_kernel_args args = forward_args(pass, leaf, step);
-  args.skip = NULL;
+  if (!step->needs.backward_reads_skip) args.skip = NULL;
   if (!step->needs.backward_reads_x) args.x = NULL;
   if (!step->needs.backward_reads_y) args.y = NULL;
   pl_place dy = net->gradient[op->output];
@@ -58,7 +61,7 @@ static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_
     bool part = step->dx_part.arena != PL_ARENA_NONE;
     args.dx = locate(pass, leaf, part ? step->dx_part : net->gradient[op->input[0]]);
   }
-  if (op->inputs == 2) {
+  if (pl_net_needs_dskip(net, step)) {
     bool part = step->dskip_part.arena != PL_ARENA_NONE;
     args.dskip = locate(pass, leaf, part ? step->dskip_part : net->gradient[op->input[1]]);
   }
@@ -76,11 +79,12 @@ static pl_status convert(const pl_net *net, pl_dtype to_type, void *to, pl_dtype
 
 static pl_status load_input(const pl_pass *pass, int64_t leaf, const pl_step *step) {
   const pl_net *net = pass->exec->net;
-  const float *images = NULL;
-  PL_TRY(pass->fetch(pass->context, leaf, &images));
-  return convert(net, pl_net_value_type(net, step->op.output),
-                 locate(pass, leaf, net->value[step->op.output]), PL_F32, images,
-                 pl_net_value_elements(net, step->op.output));
+  pl_value value = step->op.output;
+  const void *input = NULL;
+  PL_TRY(pass->fetch(pass->context, leaf, &input));
+  return convert(net, pl_net_value_type(net, value), locate(pass, leaf, net->value[value]),
+                 step->op.kind == PL_OP_TOKENS ? PL_I32 : PL_F32, input,
+                 pl_net_value_elements(net, value));
 }
 
 static pl_status store_output(const pl_pass *pass, int64_t leaf) {
@@ -94,7 +98,7 @@ static pl_status store_output(const pl_pass *pass, int64_t leaf) {
 static pl_status forward_step(const pl_pass *pass, int64_t leaf, const pl_step *step) {
   pl_exec *exec = pass->exec;
   const pl_backend *backend = exec->net->options.backend;
-  if (step->op.kind == PL_OP_INPUT) return load_input(pass, leaf, step);
+  if (step->op.inputs == 0) return load_input(pass, leaf, step);
   pl_kernel_args args = forward_args(pass, leaf, step);
   if (step->needs.phase_sums == 0) return backend->forward(step->kernel, &args);
   double count = leaf_count(exec->net, step);
@@ -178,7 +182,7 @@ static pl_status push_gradients(const pl_pass *pass, int64_t leaf, const pl_op *
 /* Adds a contribution that was not the first to the gradient of its value. */
 static pl_status add_part(const pl_pass *pass, int64_t leaf, pl_value value, pl_place part) {
   const pl_net *net = pass->exec->net;
-  if (part.arena == PL_ARENA_NONE || !net->trains[value]) return PL_OK;
+  if (part.arena == PL_ARENA_NONE) return PL_OK;
   void *gradient = locate(pass, leaf, net->gradient[value]);
   return net->options.backend->add(pl_net_value_type(net, value), gradient, gradient,
                                    locate(pass, leaf, part), pl_net_value_elements(net, value));

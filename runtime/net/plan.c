@@ -54,6 +54,7 @@ static void want_values(planner *p) {
     use(p, step->op.output, i);
     for (int k = 0; k < step->op.inputs; k++) use(p, step->op.input[k], i);
     if (!step->backward) continue;
+    if (step->needs.backward_reads_skip) use(p, step->op.input[1], backward);
     if (step->needs.backward_reads_x) use(p, step->op.input[0], backward);
     if (step->needs.backward_reads_y) use(p, step->op.output, backward);
   }
@@ -69,7 +70,7 @@ static void want_values(planner *p) {
 /* One contribution to the gradient of `value`: straight to it if it is the first, else to a part of
  * its own that is added at once. */
 static void contribute(planner *p, pl_value value, int moment, pl_place *part) {
-  if (p->net->trains[value] && p->first_gradient[value] == 0) {
+  if (p->first_gradient[value] == 0) {
     p->first_gradient[value] = moment;
   } else {
     want(p, part, value_bytes(p->net, value), moment, moment);
@@ -89,7 +90,7 @@ static void want_gradients(planner *p) {
     if (!step->backward) continue;
     int moment = backward_moment(net, i);
     if (step->spec.need_dx) contribute(p, step->op.input[0], moment, &step->dx_part);
-    if (step->op.inputs == 2) contribute(p, step->op.input[1], moment, &step->dskip_part);
+    if (pl_net_needs_dskip(net, step)) contribute(p, step->op.input[1], moment, &step->dskip_part);
   }
   for (pl_value v = 0; v < pl_graph_values(net->graph); v++) {
     if (p->first_gradient[v] == 0) continue;

@@ -31,8 +31,8 @@ typedef struct pl_step {
   bool backward;    /* some parameter's gradient comes from here or from before here */
   size_t statistic; /* norms in training: where theirs start in the vector of all statistics */
   pl_place saved;
-  /* Where dx and dskip go when they are not the first contribution to their value's gradient (they
-   * are added to it then), or when nobody wants them. */
+  /* Where dx and dskip go when they are not the first contribution to their value's gradient: they
+   * are added to it then. */
   pl_place dx_part, dskip_part;
 } pl_step;
 
@@ -54,7 +54,13 @@ struct pl_net {
 };
 
 static inline pl_dtype pl_net_value_type(const pl_net *net, pl_value value) {
+  if (pl_graph_op(net->graph, value)->kind == PL_OP_TOKENS) return PL_I32;
   return value == net->options.output ? net->output_type : net->options.precision;
+}
+
+/* Whether the gradient of the step's second input is asked for. */
+static inline bool pl_net_needs_dskip(const pl_net *net, const pl_step *step) {
+  return step->backward && step->op.inputs == 2 && net->trains[step->op.input[1]];
 }
 
 /* Elements of a value for one leaf. */

@@ -1,7 +1,13 @@
 #include "runtime/tensor/dtype.h"
 
 const char *pl_dtype_name(pl_dtype type) {
-  return type == PL_F32 ? "f32" : type == PL_BF16 ? "bf16" : "u8";
+  switch (type) {
+    case PL_F32: return "f32";
+    case PL_BF16: return "bf16";
+    case PL_U8: return "u8";
+    case PL_I32: return "i32";
+  }
+  return "unknown";
 }
 
 void pl_convert_f32_to_bf16(pl_bf16 *to, const float *from, size_t n) {

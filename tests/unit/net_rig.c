@@ -37,7 +37,9 @@ static void compile(net_rig *rig) {
   const rig_options *o = &rig->options;
   CHECK_OK(pl_space_create(&rig->space));
   CHECK_OK(pl_graph_create(rig->space, "", &rig->graph));
-  pl_value output = o->build(rig->graph, pl_input(rig->graph, o->shape));
+  pl_value input =
+      o->vocabulary ? pl_tokens(rig->graph, o->shape.height) : pl_input(rig->graph, o->shape);
+  pl_value output = o->build(rig->graph, input);
   CHECK_OK(pl_graph_finish(rig->graph));
   CHECK_OK(pl_space_seal(rig->space, o->precision, 1 << 16));
   pl_net_options options = {.backend = o->backend ? o->backend : pl_reference_backend(),
@@ -65,9 +67,10 @@ void rig_create(net_rig *rig, const rig_options *options) {
   rig->image = pl_alloc(pl_space_image_bytes(rig->space), 1);
   rig->buffers = pl_alloc((size_t)pl_space_buffer_elements(rig->space), sizeof(float));
   rig->images = pl_alloc(rig->leaf_in, sizeof(float));
+  rig->tokens = pl_alloc(rig->leaf_in, sizeof(int32_t));
   rig->out = pl_alloc((size_t)rig->leaves * rig->leaf_out, sizeof(float));
   rig->dout = pl_alloc((size_t)rig->leaves * rig->leaf_out, sizeof(float));
-  assert_true(rig->image && rig->buffers && rig->images && rig->out && rig->dout);
+  assert_true(rig->image && rig->buffers && rig->images && rig->tokens && rig->out && rig->dout);
   make_parameters(rig);
   for (int64_t leaf = 0; leaf < rig->leaves; leaf++) {
     fill_normal(rig->dout + (size_t)leaf * rig->leaf_out, rig->leaf_out, OF_DOUT,
@@ -84,6 +87,7 @@ void rig_destroy(net_rig *rig) {
   pl_free(rig->image);
   pl_free(rig->buffers);
   pl_free(rig->images);
+  pl_free(rig->tokens);
   pl_free(rig->out);
   pl_free(rig->dout);
 }
@@ -92,19 +96,32 @@ void rig_images(const net_rig *rig, int64_t leaf, float *images) {
   fill_normal(images, rig->leaf_in, OF_IMAGES, leaf);
 }
 
-static pl_status fetch(void *context, int64_t leaf, const float **images) {
+void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens) {
+  pl_random random = pl_random_stream(11, PL_RANDOM_TEST, OF_IMAGES, (uint64_t)leaf, 1);
+  for (size_t i = 0; i < rig->leaf_in; i++) {
+    tokens[i] = (int32_t)pl_random_below(&random, (uint64_t)rig->options.vocabulary);
+  }
+}
+
+static pl_status fetch(void *context, int64_t leaf, const void **input) {
   net_rig *rig = context;
   if (leaf != rig->fetches % rig->leaves) {
     return PL_FAIL(PL_E_INTERNAL, "leaf %lld was fetched out of order", (long long)leaf);
   }
   rig->fetches++;
-  rig_images(rig, rig->first_leaf + leaf, rig->images);
-  *images = rig->images;
+  if (rig->options.vocabulary) {
+    rig_tokens(rig, rig->first_leaf + leaf, rig->tokens);
+    *input = rig->tokens;
+  } else {
+    rig_images(rig, rig->first_leaf + leaf, rig->images);
+    *input = rig->images;
+  }
   return PL_OK;
 }
 
 pl_status rig_forward(net_rig *rig) {
   PL_TRY(pl_net_load(rig->net, rig->image, rig->buffers));
+  pl_exec_draw(rig->exec, 9, rig->options.draw_step, rig->first_leaf);
   return pl_exec_forward(rig->exec, fetch, rig, rig->out, rig->buffers);
 }
 

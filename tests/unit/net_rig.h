@@ -11,11 +11,13 @@ typedef pl_value (*net_builder)(pl_graph *g, pl_value x);
 typedef struct rig_options {
   net_builder build;
   pl_shape shape; /* of the input */
+  int vocabulary; /* not 0: the input is token ids below it, shape.height to a row */
   int rows;
   int64_t leaves;      /* of the global batch */
   pl_dtype precision;  /* PL_F32 is 0 */
   pl_norm_scope scope; /* PL_NORM_MICRO is 0 */
   bool recompute, inference;
+  uint32_t draw_step;        /* for dropouts */
   int rank_count, rank;      /* 0 counts as one rank */
   const pl_ranks *ranks;     /* NULL: alone */
   const pl_backend *backend; /* NULL: the reference backend */
@@ -34,6 +36,7 @@ typedef struct net_rig {
   int64_t first_leaf, leaves; /* of this rank */
   size_t leaf_in, leaf_out;   /* elements */
   float *images;              /* (leaf_in): of the leaf just fetched */
+  int32_t *tokens;            /* (leaf_in): the same where the input is token ids */
   float *out;                 /* (leaves, leaf_out) */
   float *dout;                /* (leaves, leaf_out): the loss is the sum of out * dout */
   int64_t fetches;
@@ -44,8 +47,9 @@ typedef struct net_rig {
 void rig_create(net_rig *rig, const rig_options *options);
 void rig_destroy(net_rig *rig);
 
-/* Images of global leaf `leaf`, as the rig's network gets them. */
+/* Images, or token ids, of global leaf `leaf`, as the rig's network gets them. */
 void rig_images(const net_rig *rig, int64_t leaf, float *images);
+void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens);
 
 /* Loads the parameters and runs forward, or forward and backward. */
 pl_status rig_forward(net_rig *rig);

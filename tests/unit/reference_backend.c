@@ -20,13 +20,34 @@ static size_t saved_bytes(const pl_kernel_spec *spec) {
   return 0;
 }
 
-/* Of matrix products only. */
+/* Rows of a linear layer's product. */
+static size_t lines(const pl_kernel_spec *spec) {
+  pl_shape in = spec->op->in_shape;
+  return (size_t)spec->rows * (spec->op->each ? (size_t)in.height * (size_t)in.width : 1);
+}
+
+static size_t features_in(const pl_kernel_spec *spec) {
+  pl_shape in = spec->op->in_shape;
+  return spec->op->each ? (size_t)in.channels : (size_t)pl_shape_elements(in);
+}
+
+static size_t weight_at(const pl_op *op, size_t in, size_t o, size_t i) {
+  return op->transposed ? i * (size_t)op->out_shape.channels + o : o * in + i;
+}
+
+/* Of matrix products with weights only. */
 static double forward_flops(const pl_kernel_spec *spec) {
   const pl_op *op = spec->op;
   double out = (double)spec->rows * (double)pl_shape_elements(op->out_shape);
-  if (op->kind == PL_OP_LINEAR) return 2 * out * (double)pl_shape_elements(op->in_shape);
+  if (op->kind == PL_OP_LINEAR) return 2 * out * (double)features_in(spec);
   if (op->kind != PL_OP_CONV) return 0;
   return 2 * out * op->in_shape.channels * op->window.kernel * op->window.kernel;
+}
+
+static bool reads_x(pl_op_kind kind) {
+  return kind == PL_OP_BATCH_NORM || kind == PL_OP_CONV || kind == PL_OP_LINEAR ||
+         kind == PL_OP_L2_NORMALIZE || kind == PL_OP_EMBEDDING || kind == PL_OP_LAYER_NORM ||
+         kind == PL_OP_GELU || kind == PL_OP_ATTENTION;
 }
 
 static pl_status prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
@@ -37,8 +58,8 @@ static pl_status prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_
   bool norm = op->kind == PL_OP_BATCH_NORM;
   *needs = (pl_kernel_needs){
       .saved_bytes = saved_bytes(spec),
-      .backward_reads_x = norm || op->kind == PL_OP_CONV || op->kind == PL_OP_LINEAR ||
-                          op->kind == PL_OP_L2_NORMALIZE,
+      .backward_reads_x = reads_x(op->kind),
+      .backward_reads_skip = op->kind == PL_OP_SELECT && op->inputs == 2,
       .backward_reads_y = op->kind == PL_OP_RELU || op->fused_relu,
       .phase_sums = norm && spec->training ? 2 * (size_t)op->in_shape.channels : 0,
       .forward_flops = forward_flops(spec),
@@ -94,18 +115,19 @@ static void add_forward(const pl_kernel *k, const pl_kernel_args *a) {
 static void add_backward(const pl_kernel *k, const pl_kernel_args *a) {
   for (size_t i = 0; i < (size_t)k->spec.rows * pl_in_elements(k); i++) {
     if (a->dx) pl_put(k->spec.in_type, a->dx, i, pl_get_dy(k, a, i));
-    pl_put(k->spec.in_type, a->dskip, i, pl_get_dy(k, a, i));
+    if (a->dskip) pl_put(k->spec.in_type, a->dskip, i, pl_get_dy(k, a, i));
   }
 }
 
 static void linear_forward(const pl_kernel *k, const pl_kernel_args *a) {
-  size_t in = pl_in_elements(k);
-  size_t out = pl_out_elements(k);
-  for (size_t row = 0; row < (size_t)k->spec.rows; row++) {
+  const pl_op *op = k->spec.op;
+  size_t in = features_in(&k->spec);
+  size_t out = (size_t)op->out_shape.channels;
+  for (size_t row = 0; row < lines(&k->spec); row++) {
     for (size_t o = 0; o < out; o++) {
       double sum = k->bias ? (double)k->bias[o] : 0;
       for (size_t i = 0; i < in; i++) {
-        sum += pl_get_x(k, a, row * in + i) * pl_get_weight(k, o * in + i);
+        sum += pl_get_x(k, a, row * in + i) * pl_get_weight(k, weight_at(op, in, o, i));
       }
       pl_put(k->spec.out_type, a->y, row * out + o, sum);
     }
@@ -113,9 +135,10 @@ static void linear_forward(const pl_kernel *k, const pl_kernel_args *a) {
 }
 
 static void linear_backward(const pl_kernel *k, const pl_kernel_args *a) {
-  size_t in = pl_in_elements(k);
-  size_t out = pl_out_elements(k);
-  size_t rows = (size_t)k->spec.rows;
+  const pl_op *op = k->spec.op;
+  size_t in = features_in(&k->spec);
+  size_t out = (size_t)op->out_shape.channels;
+  size_t rows = lines(&k->spec);
   for (size_t o = 0; o < out; o++) {
     double bias = 0;
     for (size_t row = 0; row < rows; row++) bias += pl_get_dy(k, a, row * out + o);
@@ -125,14 +148,14 @@ static void linear_backward(const pl_kernel *k, const pl_kernel_args *a) {
       for (size_t row = 0; row < rows; row++) {
         sum += pl_get_dy(k, a, row * out + o) * pl_get_x(k, a, row * in + i);
       }
-      a->dweight[o * in + i] = (float)sum;
+      a->dweight[weight_at(op, in, o, i)] = (float)sum;
     }
   }
   for (size_t row = 0; k->spec.need_dx && row < rows; row++) {
     for (size_t i = 0; i < in; i++) {
       double sum = 0;
       for (size_t o = 0; o < out; o++) {
-        sum += pl_get_dy(k, a, row * out + o) * pl_get_weight(k, o * in + i);
+        sum += pl_get_dy(k, a, row * out + o) * pl_get_weight(k, weight_at(op, in, o, i));
       }
       pl_put(k->spec.in_type, a->dx, row * in + i, sum);
     }
@@ -185,7 +208,15 @@ static pl_status forward(pl_kernel *k, const pl_kernel_args *a) {
     case PL_OP_AVG_POOL: pl_reference_avg_pool_forward(k, a); break;
     case PL_OP_LINEAR: linear_forward(k, a); break;
     case PL_OP_L2_NORMALIZE: normalize_forward(k, a); break;
-    case PL_OP_INPUT: return PL_FAIL(PL_E_INTERNAL, "the input is not computed");
+    case PL_OP_EMBEDDING: pl_reference_embedding_forward(k, a); break;
+    case PL_OP_POSITIONS: pl_reference_positions_forward(k, a); break;
+    case PL_OP_LAYER_NORM: pl_reference_layer_norm_forward(k, a); break;
+    case PL_OP_GELU: pl_reference_gelu_forward(k, a); break;
+    case PL_OP_ATTENTION: return pl_reference_attention(k, a, true);
+    case PL_OP_SELECT: pl_reference_select_forward(k, a); break;
+    case PL_OP_DROPOUT: pl_reference_dropout(k, a, a->x, a->y); break;
+    case PL_OP_INPUT:
+    case PL_OP_TOKENS: return PL_FAIL(PL_E_INTERNAL, "the input is not computed");
   }
   return PL_OK;
 }
@@ -199,8 +230,16 @@ static pl_status backward(pl_kernel *k, const pl_kernel_args *a) {
     case PL_OP_AVG_POOL: pl_reference_avg_pool_backward(k, a); break;
     case PL_OP_LINEAR: linear_backward(k, a); break;
     case PL_OP_L2_NORMALIZE: normalize_backward(k, a); break;
+    case PL_OP_EMBEDDING: pl_reference_embedding_backward(k, a); break;
+    case PL_OP_POSITIONS: pl_reference_positions_backward(k, a); break;
+    case PL_OP_LAYER_NORM: pl_reference_layer_norm_backward(k, a); break;
+    case PL_OP_GELU: pl_reference_gelu_backward(k, a); break;
+    case PL_OP_ATTENTION: return pl_reference_attention(k, a, false);
+    case PL_OP_SELECT: pl_reference_select_backward(k, a); break;
+    case PL_OP_DROPOUT: pl_reference_dropout(k, a, a->dy, a->dx); break;
     case PL_OP_BATCH_NORM:
-    case PL_OP_INPUT: return PL_FAIL(PL_E_INTERNAL, "no one-phase backward");
+    case PL_OP_INPUT:
+    case PL_OP_TOKENS: return PL_FAIL(PL_E_INTERNAL, "no one-phase backward");
   }
   return PL_OK;
 }

@@ -57,6 +57,20 @@ void pl_reference_max_pool_backward(const pl_kernel *k, const pl_kernel_args *a)
 void pl_reference_avg_pool_forward(const pl_kernel *k, const pl_kernel_args *a);
 void pl_reference_avg_pool_backward(const pl_kernel *k, const pl_kernel_args *a);
 
+/* Sequences (reference_sequence.c, reference_attention.c). */
+void pl_reference_embedding_forward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_embedding_backward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_positions_forward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_positions_backward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_layer_norm_forward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_layer_norm_backward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_gelu_forward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_gelu_backward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_select_forward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_select_backward(const pl_kernel *k, const pl_kernel_args *a);
+void pl_reference_dropout(const pl_kernel *k, const pl_kernel_args *a, const void *from, void *to);
+pl_status pl_reference_attention(const pl_kernel *k, const pl_kernel_args *a, bool forward);
+
 /* Batch norm (reference_norm.c); the first with running statistics. */
 void pl_reference_norm_infer(const pl_kernel *k, const pl_kernel_args *a);
 void pl_reference_norm_forward_sums(const pl_kernel *k, const pl_kernel_args *a, double *sums);

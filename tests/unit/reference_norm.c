@@ -98,7 +98,7 @@ void pl_reference_norm_backward_apply(const pl_kernel *k, const pl_kernel_args *
       double dx = pl_get_weight(k, (size_t)c) * inverse *
                   (dy - totals[c] / count - normal * totals[channels(k) + c] / count);
       if (k->spec.need_dx) pl_put(k->spec.in_type, a->dx, at, dx);
-      if (k->spec.op->fused_add) pl_put(k->spec.in_type, a->dskip, at, dy);
+      if (a->dskip) pl_put(k->spec.in_type, a->dskip, at, dy);
     }
   }
 }

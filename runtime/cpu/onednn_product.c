@@ -1,0 +1,129 @@
+#include "runtime/cpu/onednn_product.h"
+
+#include <omp.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/cpu/onednn_calls.h"
+
+/* Handles of one call; oneDNN's memory objects can't be shared between threads. */
+typedef struct slot_memory {
+  dnnl_stream_t stream;
+  dnnl_memory_t left, right, out, scratch;
+} slot_memory;
+
+struct pl_dnn_product {
+  dnnl_engine_t engine;
+  dnnl_primitive_t primitive;
+  dnnl_memory_desc_t left, right, out, scratch;
+  slot_memory *slot;
+  int slots;
+};
+
+static pl_status describe(dnnl_memory_desc_t *desc, int rows, int cols, bool transposed,
+                          pl_dtype type) {
+  dnnl_dims_t dims = {rows, cols};
+  dnnl_format_tag_t order = transposed ? dnnl_ba : dnnl_ab;
+  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(desc, 2, dims, pl_dnn_data_type(type), order),
+                        "layout of a matrix");
+}
+
+/* Scratch memory is handed in, since oneDNN's own would be shared between threads. */
+static pl_status make_primitive(pl_dnn_product *p) {
+  dnnl_matmul_desc_t product;
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_primitive_desc_t desc = NULL;
+  pl_status status;
+  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_primitive_attr_create(&attributes), "attributes"));
+  PL_TRY_OR(
+      done, status,
+      pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
+                     "scratchpad"));
+  PL_TRY_OR(done, status,
+            pl_dnn_checked(dnnl_matmul_desc_init(&product, &p->left, &p->right, NULL, &p->out),
+                           "matrix product"));
+  PL_TRY_OR(done, status,
+            pl_dnn_checked(dnnl_primitive_desc_create(&desc, &product, attributes, p->engine, NULL),
+                           "matrix product"));
+  PL_TRY_OR(done, status,
+            pl_dnn_checked(dnnl_primitive_create(&p->primitive, desc), "matrix product"));
+  p->scratch = *dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+done:
+  dnnl_primitive_desc_destroy(desc);
+  dnnl_primitive_attr_destroy(attributes);
+  return status;
+}
+
+static pl_status make_memory(const pl_dnn_product *p, const dnnl_memory_desc_t *desc,
+                             dnnl_memory_t *out) {
+  return pl_dnn_checked(dnnl_memory_create(out, desc, p->engine, DNNL_MEMORY_NONE), "memory");
+}
+
+static pl_status make_slot(const pl_dnn_product *p, slot_memory *slot) {
+  PL_TRY(pl_dnn_checked(dnnl_stream_create(&slot->stream, p->engine, dnnl_stream_default_flags),
+                        "stream"));
+  PL_TRY(make_memory(p, &p->left, &slot->left));
+  PL_TRY(make_memory(p, &p->right, &slot->right));
+  PL_TRY(make_memory(p, &p->out, &slot->out));
+  return make_memory(p, &p->scratch, &slot->scratch);
+}
+
+pl_status pl_dnn_product_create(const pl_dnn_product_spec *spec, pl_dnn_product **out) {
+  pl_status status;
+  pl_dnn_product *p = pl_alloc(1, sizeof *p);
+  if (!p) return PL_E_INTERNAL;
+  /* oneDNN cuts the work for the team it sees when the primitive is made. */
+  int team = omp_get_max_threads();
+  omp_set_num_threads(1);
+  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_engine_create(&p->engine, dnnl_cpu, 0), "engine"));
+  PL_TRY_OR(done, status,
+            describe(&p->left, spec->rows, spec->inner, spec->left_transposed, spec->type));
+  PL_TRY_OR(done, status,
+            describe(&p->right, spec->inner, spec->cols, spec->right_transposed, spec->type));
+  PL_TRY_OR(done, status, describe(&p->out, spec->rows, spec->cols, false, spec->out_type));
+  PL_TRY_OR(done, status, make_primitive(p));
+  p->slot = pl_alloc((size_t)spec->slots, sizeof *p->slot);
+  if (!p->slot) status = PL_E_INTERNAL;
+  for (; status == PL_OK && p->slots < spec->slots; p->slots++)
+    status = make_slot(p, &p->slot[p->slots]);
+done:
+  omp_set_num_threads(team);
+  if (status != PL_OK) pl_dnn_product_destroy(&p);
+  *out = p;
+  return status;
+}
+
+void pl_dnn_product_destroy(pl_dnn_product **product) {
+  pl_dnn_product *p = *product;
+  if (!p) return;
+  for (int i = 0; i < p->slots; i++) {
+    dnnl_memory_destroy(p->slot[i].left);
+    dnnl_memory_destroy(p->slot[i].right);
+    dnnl_memory_destroy(p->slot[i].out);
+    dnnl_memory_destroy(p->slot[i].scratch);
+    dnnl_stream_destroy(p->slot[i].stream);
+  }
+  dnnl_primitive_destroy(p->primitive);
+  dnnl_engine_destroy(p->engine);
+  pl_free(p->slot);
+  pl_free(p);
+  *product = NULL;
+}
+
+size_t pl_dnn_product_scratch_bytes(const pl_dnn_product *product) {
+  return pl_align_up(dnnl_memory_desc_get_size(&product->scratch));
+}
+
+pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const void *left, const void *right,
+                             void *out, void *scratch) {
+  const slot_memory *memory = &product->slot[slot];
+  PL_TRY(pl_dnn_point(memory->left, left));
+  PL_TRY(pl_dnn_point(memory->right, right));
+  PL_TRY(pl_dnn_point(memory->out, out));
+  PL_TRY(pl_dnn_point(memory->scratch, scratch));
+  const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, memory->left},
+                                  {DNNL_ARG_WEIGHTS, memory->right},
+                                  {DNNL_ARG_DST, memory->out},
+                                  {DNNL_ARG_SCRATCHPAD, memory->scratch}};
+  return pl_dnn_checked(dnnl_primitive_execute(product->primitive, memory->stream, 4, args),
+                        "matrix product");
+}
