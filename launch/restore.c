@@ -18,8 +18,10 @@ static pl_status read_config(const pl_checkpoint *checkpoint, const char *path,
 static pl_status build(pl_comm *comm, pl_restored *r) {
   pl_dtype precision;
   PL_TRY(pl_precision_setting(&r->config, &precision));
-  PL_TRY(pl_state_build(comm, &r->config, precision, &r->state, &r->method));
-  return pl_method_compile_encoder(r->method, (int)r->config.eval.micro, &r->encoder);
+  PL_TRY(pl_tokenizer_setting(&r->config, &r->tokenizer));
+  int vocabulary = r->tokenizer ? pl_tokenizer_vocabulary(r->tokenizer) : 0;
+  PL_TRY(pl_state_build(comm, &r->config, precision, vocabulary, &r->state, &r->method));
+  return pl_method_compile_part(r->method, PL_PART_ENCODER, (int)r->config.eval.micro, &r->encoder);
 }
 
 /* The weights that eval.weights names, into the image and the buffers that nets are loaded from. */
@@ -54,6 +56,7 @@ done:
 void pl_restored_free(pl_restored *r) {
   pl_net_destroy(&r->encoder);
   pl_method_destroy(&r->method);
+  pl_tokenizer_close(&r->tokenizer);
   pl_state_free(&r->state);
   *r = (pl_restored){0};
 }

@@ -4,6 +4,7 @@
 
 #include "launch/state.h"
 #include "models/method.h"
+#include "runtime/data/tokenizer.h"
 
 /* Everything that an evaluation needs of a run. */
 typedef struct pl_restored {
@@ -11,6 +12,7 @@ typedef struct pl_restored {
   int64_t step;
   char state_hash[PL_CHECKPOINT_HASH];
   pl_state state; /* with the weights that config.eval.weights names in image and buffers */
+  pl_tokenizer *tokenizer; /* NULL where the method reads no texts */
   pl_method *method;
   pl_net *encoder; /* for config.eval.micro rows, loaded */
 } pl_restored;

@@ -77,7 +77,8 @@ pl_optim_options pl_optim_settings(const pl_config *config) {
                             .beta1 = config->optim.beta1,
                             .beta2 = config->optim.beta2,
                             .epsilon = config->optim.epsilon,
-                            .trust = config->optim.trust};
+                            .trust = config->optim.trust,
+                            .clip = config->optim.clip};
 }
 
 static pl_schedule_kind schedule_kind(int64_t name) {
@@ -113,6 +114,12 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
     s.milestone[i] = pl_duration_steps(config->optim.milestones.value[i], lengths);
   }
   return s;
+}
+
+pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out) {
+  *out = NULL;
+  if (config->method.name == PL_CFG_METHOD_SIMCLR) return PL_OK;
+  return pl_tokenizer_open(config->data.vocabulary, out);
 }
 
 pl_status pl_precision_setting(const pl_config *config, pl_dtype *precision) {

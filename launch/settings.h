@@ -4,6 +4,7 @@
 
 #include "runtime/config/config.h"
 #include "runtime/data/augment.h"
+#include "runtime/data/tokenizer.h"
 #include "runtime/optim/optim.h"
 #include "runtime/optim/schedule.h"
 #include "runtime/tensor/dtype.h"
@@ -32,6 +33,10 @@ int pl_loader_workers_setting(const pl_config *config, int compute_threads);
 pl_augment_options pl_augment_settings(const pl_config *config);
 pl_optim_options pl_optim_settings(const pl_config *config);
 pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *lengths);
+
+/* The tokenizer of data.vocabulary, for a method that reads texts; else NULL. The caller closes it.
+ * Not collective. */
+pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out);
 
 /* The type of activations: `auto` is bf16 where the processor computes in it, else f32. PL_E_USAGE
  * where bf16 is asked for and can't be had. */

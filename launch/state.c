@@ -33,7 +33,7 @@ static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype 
   return state->average && state->average_buffers ? PL_OK : PL_E_INTERNAL;
 }
 
-pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision,
+pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision, int vocabulary,
                          pl_state *state, pl_method **method) {
   *state = (pl_state){0};
   PL_TRY(pl_space_create(&state->space));
@@ -41,7 +41,8 @@ pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precis
                            .comm = comm,
                            .backend = pl_cpu_backend(),
                            .precision = precision,
-                           .space = state->space};
+                           .space = state->space,
+                           .vocabulary = vocabulary};
   PL_TRY(pl_method_create(&setup, method));
   return reserve(comm, config, precision, state);
 }

@@ -11,6 +11,7 @@
 #include "launch/startup.h"
 #include "launch/state.h"
 #include "runtime/data/loader.h"
+#include "runtime/data/tokenizer.h"
 
 typedef struct pl_training {
   pl_comm *comm;
@@ -21,10 +22,13 @@ typedef struct pl_training {
   pl_schedule schedule;
   int64_t first_leaf, leaves;
   pl_dataset *dataset;
+  pl_tokenizer *tokenizer; /* NULL where no texts are read */
 
   pl_method *method;
   pl_state state;
   pl_optim *optim;
+  int scalars; /* of the method */
+  pl_scalar_rule scalar[PL_SCALAR_RULES];
   pl_gradsum *sums;
   pl_grad_reduce *reduce;
   float *gradient;       /* of the slice */

@@ -17,7 +17,8 @@ pl_status pl_training_judge_prepare(pl_training *t) {
 
 static pl_status compile_encoder(pl_training *t) {
   if (t->encoder) return PL_OK;
-  PL_TRY(pl_method_compile_encoder(t->method, (int)t->config->eval.micro, &t->encoder));
+  PL_TRY(
+      pl_method_compile_part(t->method, PL_PART_ENCODER, (int)t->config->eval.micro, &t->encoder));
   if (!averaged(t)) return PL_OK;
   t->average_image = pl_alloc(pl_space_image_bytes(t->state.space), 1);
   return t->average_image ? PL_OK : PL_E_INTERNAL;

@@ -31,6 +31,7 @@ void pl_training_free(pl_training *t) {
   pl_optim_destroy(&t->optim);
   pl_method_destroy(&t->method);
   pl_state_free(&t->state);
+  pl_tokenizer_close(&t->tokenizer);
   pl_dataset_close(&t->dataset);
   pl_run_folder_release(&t->folder);
 }
@@ -55,10 +56,16 @@ static pl_status on_gradient(void *context, int param) {
 /* Network, state and what moves it. Not collective up to the method's preparation. */
 static pl_status build_state(pl_training *t) {
   PL_TRY(pl_precision_setting(t->config, &t->precision));
-  PL_TRY(pl_state_build(t->comm, t->config, t->precision, &t->state, &t->method));
+  PL_TRY(pl_tokenizer_setting(t->config, &t->tokenizer));
+  int vocabulary = t->tokenizer ? pl_tokenizer_vocabulary(t->tokenizer) : 0;
+  PL_TRY(pl_state_build(t->comm, t->config, t->precision, vocabulary, &t->state, &t->method));
   const pl_space *space = t->state.space;
   pl_optim_options options = pl_optim_settings(t->config);
   PL_TRY(pl_optim_create(space, t->state.slice, pl_comm_ranks(t->comm), &options, &t->optim));
+  t->scalars = pl_method_scalars(t->method, t->scalar);
+  for (int k = 0; k < t->scalars; k++) {
+    pl_optim_scale_rate(t->optim, t->scalar[k].param, t->scalar[k].rate);
+  }
   PL_TRY(pl_gradsum_create(space, t->leaves, &t->sums));
   PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
@@ -172,6 +179,8 @@ static pl_status start_loader(pl_training *t) {
       .shuffle_window = c->data.shuffle_window,
       .seed = (uint64_t)c->run.seed,
       .views = pl_method_views(t->method),
+      .tokenizer = t->tokenizer,
+      .context = (int)c->model.text.context,
       .leaf_samples = (int)c->batch.micro,
       .batch = c->batch.global,
       .first_leaf = t->first_leaf,

@@ -5,13 +5,26 @@
 #include "launch/training.h"
 #include "runtime/base/clock.h"
 
-static pl_status fetch(void *context, int64_t leaf, const void **images) {
+static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *out) {
   pl_training *t = context;
   (void)leaf; /* the loader serves leaves in the order in which they are asked for */
   pl_loader_leaf ready;
   PL_TRY(pl_loader_next(t->loader, &ready));
-  *images = ready.images;
+  *out = (pl_leaf_input){.images = ready.images, .tokens = ready.tokens};
   return PL_OK;
+}
+
+/* Holds the method's scalars to their bounds: those that this rank owns. */
+static void bound_scalars(const pl_training *t) {
+  for (int k = 0; k < t->scalars; k++) {
+    const pl_param *param = pl_space_param(t->state.space, t->scalar[k].param);
+    for (int64_t b = 0; b < t->state.slice->blocks; b++) {
+      float *value = t->state.master + b * PL_BLOCK;
+      if (t->state.slice->block[b] == param->first_block && *value > t->scalar[k].most) {
+        *value = t->scalar[k].most;
+      }
+    }
+  }
 }
 
 /* Moves the parameters, unless loss or gradient is not finite. */
@@ -25,6 +38,7 @@ static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *repo
                          &line->gradient_norm));
   }
   *moved = isfinite(line->gradient_norm);
+  if (*moved) bound_scalars(t);
   if (*moved) pl_state_follow(&t->state, t->config->optim.average);
   double updated = pl_now_ms();
   report->ms[PL_SPLIT_OPTIMIZER] = updated - reduced;
@@ -45,11 +59,12 @@ pl_status pl_training_step(pl_training *t, pl_step_line *line, pl_rank_report *r
   size_t buffer_bytes =
       (size_t)pl_space_buffer_elements(t->state.space) * sizeof *t->buffers_before;
   pl_step_report step;
-  pl_image_source source = {fetch, t};
+  pl_step_request request = {.step = line->step,
+                             .source = {fetch, t},
+                             .want_uniformity = every > 0 && line->step % every == 0};
   pl_comm_alive(t->comm, line->step, "training");
   memcpy(t->buffers_before, t->state.buffers, buffer_bytes);
-  PL_TRY(pl_method_step(t->method, &source, t->state.buffers, every > 0 && line->step % every == 0,
-                        t->sums, &step));
+  PL_TRY(pl_method_step(t->method, &request, t->state.buffers, t->sums, &step));
   line->figures = step.figures;
   PL_TRY(update(t, line, report, moved));
   if (!*moved) memcpy(t->state.buffers, t->buffers_before, buffer_bytes);

@@ -8,17 +8,19 @@
 typedef struct pl_method_kind {
   const char *name;
   int views;
+  bool texts;
   pl_status (*create)(const pl_method_setup *setup, void **state);
   void (*destroy)(void *state);
   pl_status (*prepare)(void *state);
   pl_status (*load)(void *state, const void *image, const float *buffers);
-  pl_status (*step)(void *state, const pl_image_source *source, float *buffers,
-                    bool want_uniformity, pl_gradsum *sums, pl_step_report *report);
-  pl_status (*compile_encoder)(const void *state, int rows, pl_net **out);
+  pl_status (*step)(void *state, const pl_step_request *request, float *buffers, pl_gradsum *sums,
+                    pl_step_report *report);
+  pl_status (*compile_part)(const void *state, pl_part part, int rows, pl_net **out);
+  int (*scalars)(const void *state, pl_scalar_rule *rules); /* NULL: none */
   pl_net_costs (*costs)(const void *state);
   size_t (*bytes)(const void *state);
 } pl_method_kind;
 
-extern const pl_method_kind pl_method_kind_simclr;
+extern const pl_method_kind pl_method_kind_simclr, pl_method_kind_clip, pl_method_kind_siglip;
 
 #endif

@@ -11,6 +11,8 @@ struct pl_method {
 static const pl_method_kind *find_kind(int64_t name) {
   switch ((pl_cfg_method)name) {
     case PL_CFG_METHOD_SIMCLR: return &pl_method_kind_simclr;
+    case PL_CFG_METHOD_CLIP: return &pl_method_kind_clip;
+    case PL_CFG_METHOD_SIGLIP: return &pl_method_kind_siglip;
   }
   return NULL;
 }
@@ -45,13 +47,19 @@ pl_status pl_method_load(pl_method *method, const void *image, const float *buff
   return method->kind->load(method->state, image, buffers);
 }
 
-pl_status pl_method_step(pl_method *method, const pl_image_source *source, float *buffers,
-                         bool want_uniformity, pl_gradsum *sums, pl_step_report *report) {
-  return method->kind->step(method->state, source, buffers, want_uniformity, sums, report);
+pl_status pl_method_step(pl_method *method, const pl_step_request *request, float *buffers,
+                         pl_gradsum *sums, pl_step_report *report) {
+  return method->kind->step(method->state, request, buffers, sums, report);
 }
 
-pl_status pl_method_compile_encoder(const pl_method *method, int rows, pl_net **out) {
-  return method->kind->compile_encoder(method->state, rows, out);
+pl_status pl_method_compile_part(const pl_method *method, pl_part part, int rows, pl_net **out) {
+  return method->kind->compile_part(method->state, part, rows, out);
+}
+
+bool pl_method_reads_texts(const pl_method *method) { return method->kind->texts; }
+
+int pl_method_scalars(const pl_method *method, pl_scalar_rule *rules) {
+  return method->kind->scalars ? method->kind->scalars(method->state, rules) : 0;
 }
 
 pl_net_costs pl_method_costs(const pl_method *method) { return method->kind->costs(method->state); }

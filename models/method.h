@@ -19,13 +19,36 @@ typedef struct pl_method_setup {
   const pl_backend *backend;
   pl_dtype precision;
   pl_space *space;
+  int vocabulary; /* token ids are 0 … vocabulary-1; 0 where no texts are read */
 } pl_method_setup;
 
-/* Where a step's images come from; see pl_exec_fetch for order and lifetime. */
-typedef struct pl_image_source {
-  pl_exec_fetch fetch;
+/* A leaf's data: views of its samples, and for methods that read texts the ids of a caption each.
+ */
+typedef struct pl_leaf_input {
+  const float *images;   /* (views, micro, side, side, 3) */
+  const int32_t *tokens; /* (micro, context), or NULL */
+} pl_leaf_input;
+
+/* Gives the data of the next local leaf, valid until the next call; called in order of leaves, once
+ * in a forward pass and, where activations are recomputed, once more in the backward pass. */
+typedef struct pl_leaf_source {
+  pl_status (*fetch)(void *context, int64_t leaf, pl_leaf_input *out);
   void *context;
-} pl_image_source;
+} pl_leaf_source;
+
+/* What a step is asked for. */
+typedef struct pl_step_request {
+  int64_t step; /* from 0: part of the key of random numbers */
+  pl_leaf_source source;
+  bool want_uniformity;
+} pl_step_request;
+
+/* What can be compiled for evaluation. */
+typedef enum pl_part {
+  PL_PART_ENCODER, /* images to representations, before any projection */
+  PL_PART_IMAGES,  /* images to unit embeddings beside those of texts */
+  PL_PART_TEXTS    /* token ids to unit embeddings beside those of images */
+} pl_part;
 
 /* Figures and milliseconds of one step on this rank; figures are the same on all ranks. */
 typedef struct pl_step_report {
@@ -52,12 +75,27 @@ pl_status pl_method_load(pl_method *method, const void *image, const float *buff
 /* One step without the update: embeds the local leaves, gathers, computes the loss over the global
  * batch, and differentiates; gradients of all parameters go to `sums` (whose done callback starts
  * the reduction), running statistics in `buffers` move on. Collective. */
-pl_status pl_method_step(pl_method *method, const pl_image_source *source, float *buffers,
-                         bool want_uniformity, pl_gradsum *sums, pl_step_report *report);
+pl_status pl_method_step(pl_method *method, const pl_step_request *request, float *buffers,
+                         pl_gradsum *sums, pl_step_report *report);
 
-/* The encoder alone, for evaluation: images to representations, with running statistics. `rows`
- * images per forward. The caller destroys the net before the method. */
-pl_status pl_method_compile_encoder(const pl_method *method, int rows, pl_net **out);
+/* A part alone, for evaluation, with running statistics; `rows` images or texts per forward. The
+ * caller destroys the net before the method. PL_E_USAGE where the method has no such part. */
+pl_status pl_method_compile_part(const pl_method *method, pl_part part, int rows, pl_net **out);
+
+/* Whether the method reads texts. */
+bool pl_method_reads_texts(const pl_method *method);
+
+/* A parameter with a rate of its own, and a bound that it is held to after each step. */
+typedef struct pl_scalar_rule {
+  int param;
+  double rate; /* times lr */
+  float most;
+} pl_scalar_rule;
+
+enum { PL_SCALAR_RULES = 2 };
+
+/* The method's rules (at most PL_SCALAR_RULES, copied to `rules`); returns how many. */
+int pl_method_scalars(const pl_method *method, pl_scalar_rule *rules);
 
 /* Exact figures of the training networks (per leaf) and bytes held for activations and the loss. */
 pl_net_costs pl_method_costs(const pl_method *method);

@@ -21,10 +21,10 @@ typedef struct simclr {
   pl_net *net;
   pl_exec *exec;
   pl_pair_sweep *sweep;
-  int width;              /* of the embedding */
-  int64_t rows;           /* local rows of embeddings: VIEWS * micro * local leaves */
-  float *z, *dz;          /* (rows, width) */
-  pl_image_source source; /* of the step under way, wrapped to take its time */
+  int width;                    /* of the embedding */
+  int64_t rows;                 /* local rows of embeddings: VIEWS * micro * local leaves */
+  float *z, *dz;                /* (rows, width) */
+  const pl_leaf_source *source; /* of the step under way, wrapped to take its time */
   double fetch_ms;
 } simclr;
 
@@ -68,15 +68,6 @@ static pl_status simclr_create(const pl_method_setup *setup, void **state) {
   return PL_OK;
 }
 
-static pl_norm_scope norm_scope(const pl_config *config) {
-  switch ((pl_cfg_scope)config->model.norm.scope) {
-    case PL_CFG_SCOPE_MICRO: return PL_NORM_MICRO;
-    case PL_CFG_SCOPE_RANK: return PL_NORM_RANK;
-    case PL_CFG_SCOPE_GLOBAL: break;
-  }
-  return PL_NORM_GLOBAL;
-}
-
 static pl_status simclr_prepare(void *state) {
   simclr *m = state;
   const pl_config *c = m->setup.config;
@@ -90,7 +81,7 @@ static pl_status simclr_prepare(void *state) {
                         .rows = leaf_rows,
                         .precision = m->setup.precision,
                         .training = true,
-                        .scope = norm_scope(c)};
+                        .scope = pl_norm_scope_setting(c)};
   PL_TRY(pl_net_compile(m->graph, &net, &m->net));
   pl_exec_options exec = {.leaves = leaves,
                           .total_leaves = total,
@@ -116,22 +107,27 @@ static pl_status simclr_load(void *state, const void *image, const float *buffer
 static pl_status timed_fetch(void *context, int64_t leaf, const void **images) {
   simclr *m = context;
   double start = pl_now_ms();
-  pl_status status = m->source.fetch(m->source.context, leaf, images);
+  pl_leaf_input given;
+  PL_TRY(m->source->fetch(m->source->context, leaf, &given));
+  *images = given.images;
   m->fetch_ms += pl_now_ms() - start;
-  return status;
+  return PL_OK;
 }
 
-static pl_status simclr_step(void *state, const pl_image_source *source, float *buffers,
-                             bool want_uniformity, pl_gradsum *sums, pl_step_report *report) {
+static pl_status simclr_step(void *state, const pl_step_request *request, float *buffers,
+                             pl_gradsum *sums, pl_step_report *report) {
   simclr *m = state;
-  m->source = *source;
+  int64_t first_leaf = pl_pair_first_row(m->sweep) / pl_pair_shapes(m->sweep)->leaf_rows;
+  m->source = &request->source;
   m->fetch_ms = 0;
   double start = pl_now_ms();
+  pl_exec_draw(m->exec, (uint64_t)m->setup.config->run.seed, (uint32_t)request->step, first_leaf);
   PL_TRY(pl_exec_forward(m->exec, timed_fetch, m, m->z, buffers));
   double embedded = pl_now_ms();
   report->forward_ms = embedded - start - m->fetch_ms;
   PL_TRY(pl_ntxent(m->sweep, m->z, (int)m->setup.config->batch.micro,
-                   m->setup.config->method.temperature, want_uniformity, &report->figures, m->dz));
+                   m->setup.config->method.temperature, request->want_uniformity, &report->figures,
+                   m->dz));
   double judged = pl_now_ms();
   report->gather_ms = pl_pair_gather_ms(m->sweep);
   report->loss_ms = judged - embedded - report->gather_ms;
@@ -141,8 +137,11 @@ static pl_status simclr_step(void *state, const pl_image_source *source, float *
   return PL_OK;
 }
 
-static pl_status simclr_compile_encoder(const void *state, int rows, pl_net **out) {
+static pl_status simclr_compile_part(const void *state, pl_part part, int rows, pl_net **out) {
   const simclr *m = state;
+  if (part != PL_PART_ENCODER) {
+    return PL_FAIL(PL_E_USAGE, "simclr has no embeddings beside texts: it reads images alone");
+  }
   pl_net_options options = {.backend = m->setup.backend,
                             .output = m->features,
                             .rows = rows,
@@ -170,7 +169,7 @@ const pl_method_kind pl_method_kind_simclr = {
     .prepare = simclr_prepare,
     .load = simclr_load,
     .step = simclr_step,
-    .compile_encoder = simclr_compile_encoder,
+    .compile_part = simclr_compile_part,
     .costs = simclr_costs,
     .bytes = simclr_bytes,
 };

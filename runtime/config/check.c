@@ -138,6 +138,29 @@ static pl_status check_eval(const pl_config *config) {
   return check_best(config);
 }
 
+static pl_status check_heads(const char *what, int64_t width, int64_t heads) {
+  if (width == 0 || heads == 0 || width % heads == 0) return PL_OK;
+  return PL_FAIL(PL_E_USAGE, "%s.width %lld is not a multiple of %s.heads %lld", what,
+                 (long long)width, what, (long long)heads);
+}
+
+static pl_status check_transformers(const pl_config *config) {
+  bool vit = config->model.encoder >= PL_CFG_ENCODER_VIT_TINY;
+  bool texts = config->method.name != PL_CFG_METHOD_SIMCLR;
+  if (vit && config->model.image_size % config->model.patch != 0) {
+    return PL_FAIL(PL_E_USAGE, "model.image_size %lld is not a multiple of model.patch %lld",
+                   (long long)config->model.image_size, (long long)config->model.patch);
+  }
+  if (vit) PL_TRY(check_heads("model", config->model.width, config->model.heads));
+  if (!texts) return PL_OK;
+  if (*config->data.vocabulary == '\0') {
+    return PL_FAIL(PL_E_USAGE,
+                   "data.vocabulary is not given: it names the file of byte-pair merges, such as "
+                   "CLIP's bpe_simple_vocab_16e6.txt.gz");
+  }
+  return check_heads("model.text", config->model.text.width, config->model.text.heads);
+}
+
 pl_status pl_config_check(const pl_config *config) {
   PL_TRY(check_run(config));
   PL_TRY(check_batch(config));
@@ -145,6 +168,7 @@ pl_status pl_config_check(const pl_config *config) {
   if (config->method.projector.count == 0) {
     return PL_FAIL(PL_E_USAGE, "method.projector is empty: its last layer makes the embedding");
   }
+  PL_TRY(check_transformers(config));
   PL_TRY(check_augment(config));
   PL_TRY(check_optim(config));
   return check_eval(config);

@@ -42,12 +42,17 @@ typedef struct pl_real_list {
 typedef enum {
   PL_CFG_ENCODER_RESNET18,
   PL_CFG_ENCODER_RESNET34,
-  PL_CFG_ENCODER_RESNET50
+  PL_CFG_ENCODER_RESNET50,
+  PL_CFG_ENCODER_VIT_TINY,
+  PL_CFG_ENCODER_VIT_SMALL,
+  PL_CFG_ENCODER_VIT_BASE,
+  PL_CFG_ENCODER_VIT_LARGE
 } pl_cfg_encoder;
+typedef enum { PL_CFG_GELU_EXACT, PL_CFG_GELU_QUICK } pl_cfg_gelu;
 typedef enum { PL_CFG_STEM_IMAGENET, PL_CFG_STEM_CIFAR } pl_cfg_stem;
 typedef enum { PL_CFG_NORM_BATCH } pl_cfg_norm;
 typedef enum { PL_CFG_SCOPE_MICRO, PL_CFG_SCOPE_RANK, PL_CFG_SCOPE_GLOBAL } pl_cfg_scope;
-typedef enum { PL_CFG_METHOD_SIMCLR } pl_cfg_method;
+typedef enum { PL_CFG_METHOD_SIMCLR, PL_CFG_METHOD_CLIP, PL_CFG_METHOD_SIGLIP } pl_cfg_method;
 typedef enum { PL_CFG_ACTIVATIONS_KEEP, PL_CFG_ACTIVATIONS_RECOMPUTE } pl_cfg_activations;
 typedef enum {
   PL_CFG_PRECISION_AUTO,
@@ -93,12 +98,20 @@ typedef struct pl_config {
     char train[PL_CONFIG_TEXT], val[PL_CONFIG_TEXT]; /* dataset folders */
     int64_t workers;                                 /* loader threads per rank; 0: auto */
     int64_t shuffle_block, shuffle_window;
-    int64_t skip_limit; /* corrupt samples tolerated per rank */
+    int64_t skip_limit;              /* corrupt samples tolerated per rank */
+    char vocabulary[PL_CONFIG_TEXT]; /* file of byte-pair merges */
   } data;
   struct {
     int64_t encoder, stem; /* pl_cfg_encoder, pl_cfg_stem: enumerated keys are int64_t */
-    int64_t width;         /* channels of the first stage */
+    int64_t width;         /* channels of the first stage, or of a token; 0: the encoder's own */
     int64_t image_size;    /* side of the views */
+    int64_t patch;         /* side of a vit's patches */
+    int64_t layers, heads; /* of a vit; 0: the encoder's own */
+    int64_t gelu;          /* pl_cfg_gelu */
+    double dropout;        /* of what the branches of transformers add */
+    struct {
+      int64_t width, layers, heads, context;
+    } text;
     struct {
       int64_t kind, scope;
       double momentum, epsilon;
@@ -109,7 +122,10 @@ typedef struct pl_config {
     int64_t name;
     pl_int_list projector; /* widths of its layers; the last is the embedding's */
     bool projector_norm;   /* batch norm after its hidden layers */
-    double temperature;
+    double temperature;    /* learned by clip and siglip, which begin with it */
+    int64_t embedding;     /* width of the space that images and texts share */
+    double bias;           /* siglip begins with it */
+    double scale_max;      /* largest 1 / temperature that is learned */
   } method;
   struct {
     int64_t preset;
@@ -142,7 +158,9 @@ typedef struct pl_config {
     int64_t schedule;
     double final_ratio, gamma;
     pl_duration_list milestones;
-    double average; /* decay of the running average of the weights; 0: none */
+    double clip;       /* largest norm of the gradient; 0: any */
+    double scale_rate; /* of the learned temperature and bias, times lr */
+    double average;    /* decay of the running average of the weights; 0: none */
   } optim;
   struct {
     double epochs; /* used when steps is -1 */

@@ -68,12 +68,20 @@ const pl_key pl_keys[] = {
             "consecutive samples kept together while shuffling"),
     INTEGER(FIXED, data.shuffle_window, "256", 1, 1e6, "blocks among which samples are mixed"),
     INTEGER(FREE, data.skip_limit, "100", 0, 1e9, "corrupt samples tolerated per rank"),
+    TEXT(FIXED, data.vocabulary, "", "clip, siglip: file of byte-pair merges, plain or gzip"),
 
-    CHOICE(FIXED, model.encoder, "resnet18", "resnet18|resnet34|resnet50", "the encoder"),
+    CHOICE(FIXED, model.encoder, "resnet18",
+           "resnet18|resnet34|resnet50|vit_tiny|vit_small|vit_base|vit_large", "the encoder"),
     CHOICE(FIXED, model.stem, "cifar", "imagenet|cifar",
            "first layers: 7x7 stride 2 and pooling, or 3x3"),
-    INTEGER(FIXED, model.width, "64", 1, 4096, "channels of the first stage"),
+    WORD(FIXED, model.width, "auto", 0, 8192, "auto", 0,
+         "channels of the first stage (resnet; auto: 64) or of a token (vit; auto: by its size)"),
     INTEGER(FIXED, model.image_size, "32", 8, 4096, "side of the views in pixels"),
+    INTEGER(FIXED, model.patch, "16", 1, 1024, "vit: side of a patch in pixels"),
+    WORD(FIXED, model.layers, "auto", 0, 1024, "auto", 0, "vit: blocks; auto: by its size"),
+    WORD(FIXED, model.heads, "auto", 0, 1024, "auto", 0, "vit: heads; auto: by its size"),
+    CHOICE(FIXED, model.gelu, "exact", "exact|quick", "of transformers; OpenAI's CLIP is quick"),
+    REAL(FIXED, model.dropout, "0", 0, 0.99, "of transformers: share of each branch dropped"),
     FLAG(FIXED, model.zero_init_residual, "false",
          "gain 0 in the last norm of each residual branch"),
     CHOICE(FIXED, model.norm.kind, "batch", "batch", "normalisation layer"),
@@ -83,11 +91,22 @@ const pl_key pl_keys[] = {
          "share of the newest batch in running statistics"),
     REAL(FIXED, model.norm.epsilon, "1e-5", 1e-12, 1, "added to the variance"),
 
-    CHOICE(FIXED, method.name, "simclr", "simclr", "the method"),
+    INTEGER(FIXED, model.text.width, "512", 1, 8192, "text transformer: channels of a token"),
+    INTEGER(FIXED, model.text.layers, "12", 1, 1024, "text transformer: blocks"),
+    INTEGER(FIXED, model.text.heads, "8", 1, 1024, "text transformer: heads"),
+    INTEGER(FIXED, model.text.context, "77", 3, 65536, "tokens of a text, start and end included"),
+
+    CHOICE(FIXED, method.name, "simclr", "simclr|clip|siglip", "the method"),
     INTEGERS(FIXED, method.projector, "512, 128", 1, 65536,
              "widths of the projector's layers; the last is the embedding's"),
     FLAG(FIXED, method.projector_norm, "true", "batch norm after the projector's hidden layers"),
-    REAL(FIXED, method.temperature, "0.2", 1e-3, 100, "temperature of the loss"),
+    REAL(FIXED, method.temperature, "0.2", 1e-3, 100,
+         "temperature of the loss; clip, siglip: at the start"),
+    INTEGER(FIXED, method.embedding, "512", 1, 65536,
+            "clip, siglip: width of the space that images and texts share"),
+    REAL(FIXED, method.bias, "-10", -100, 100, "siglip: bias of the logits at the start"),
+    REAL(FIXED, method.scale_max, "100", 1, 1e6,
+         "clip, siglip: largest 1 / temperature that is learned"),
 
     CHOICE(FIXED, augment.preset, "simclr-cifar", "simclr-cifar|simclr-imagenet|none",
            "sets the other keys of this group first"),
@@ -142,6 +161,9 @@ const pl_key pl_keys[] = {
     REAL(FIXED, optim.final_ratio, "0", 0, 1, "cosine, linear: last rate / lr"),
     REAL(FIXED, optim.gamma, "0.1", 0, 1, "step: factor at each milestone"),
     DURATIONS(FIXED, optim.milestones, "", 0, STEPS_MAX, "step: when the rate falls"),
+    REAL(FIXED, optim.clip, "0", 0, 1e9, "largest norm of the whole gradient; 0: any"),
+    REAL(FIXED, optim.scale_rate, "1", 0, 1e6,
+         "clip, siglip: rate of temperature and bias, times lr"),
     REAL(FIXED, optim.average, "0", 0, 0.9999999,
          "decay of the running average of the weights; 0: none"),
 
@@ -180,9 +202,10 @@ const pl_key pl_keys[] = {
             "samples pictured in the report; 0: no pictures"),
 };
 
-const char *const pl_groups[] = {
-    "run",  "data",  "model", "model.norm", "method", "augment",  "batch",       "loss",
-    "comm", "optim", "train", "checkpoint", "eval",   "eval.knn", "eval.linear", "report"};
+const char *const pl_groups[] = {"run",         "data",    "model",      "model.norm", "model.text",
+                                 "method",      "augment", "batch",      "loss",       "comm",
+                                 "optim",       "train",   "checkpoint", "eval",       "eval.knn",
+                                 "eval.linear", "report"};
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 _Static_assert(COUNT(pl_keys) <= PL_KEY_MAX, "raise PL_KEY_MAX");

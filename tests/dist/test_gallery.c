@@ -34,9 +34,9 @@ static pl_status write_gallery(pl_comm *comm, const pl_config *config, const cha
   pl_method *method = NULL;
   pl_net *encoder = NULL;
   CHECK_OK(pl_dataset_open(data, &dataset));
-  CHECK_OK(pl_state_build(comm, config, PL_F32, &state, &method));
+  CHECK_OK(pl_state_build(comm, config, PL_F32, 0, &state, &method));
   CHECK_OK(pl_state_init(comm, &state, (uint64_t)config->run.seed));
-  CHECK_OK(pl_method_compile_encoder(method, (int)config->eval.micro, &encoder));
+  CHECK_OK(pl_method_compile_part(method, PL_PART_ENCODER, (int)config->eval.micro, &encoder));
   CHECK_OK(pl_net_load(encoder, state.image, state.buffers));
   pl_status status = pl_gallery_write(comm, config, encoder, dataset, path);
   pl_net_destroy(&encoder);
