@@ -14,9 +14,9 @@
 
 typedef struct pl_search pl_search;
 
-/* Gathers keys, (count, width) on this rank, where count may be 0; size and order of all compute
- * threads' work are fixed here. PL_E_USAGE for no key on any rank, width or k below 1. Collective;
- * width and k must match on all ranks. */
+/* Gathers keys, (count, width) on this rank; count may be 0 and may differ between ranks. The
+ * compute team's size is taken now. PL_E_USAGE where no rank has a key and for width or k below 1.
+ * Collective; width and k must match on all ranks. */
 pl_status pl_search_create(pl_comm *comm, int width, int k, const float *keys, int64_t count,
                            pl_search **out);
 void pl_search_destroy(pl_search **search);
@@ -24,12 +24,12 @@ void pl_search_destroy(pl_search **search);
 /* Keys of all ranks. */
 int64_t pl_search_keys(const pl_search *search);
 
-/* Gathers what belongs to the keys, row_bytes bytes each, in the order of their indices: `all`
- * holds pl_search_keys() of them. Collective. */
+/* Gathers what else belongs to the keys, row_bytes bytes each, in the order of their indices: `all`
+ * holds pl_search_keys() of them. Collective; row_bytes must match on all ranks. */
 pl_status pl_search_gather(pl_search *search, const void *mine, void *all, size_t row_bytes);
 
-/* Gets a local query's nearest keys, best first; fewer than k where there are fewer, or where
- * similarities are no numbers. Called from several threads at once, for different queries. */
+/* Gets a local query's nearest keys, best first: at most k, and none where features are not
+ * numbers. Called from several threads at once, for different queries. */
 typedef void (*pl_search_visit)(void *context, int64_t query, const pl_neighbour *nearest,
                                 int count);
 
