@@ -29,6 +29,20 @@ static void *room(size_t count, size_t size) {
   return block;
 }
 
+static pl_value build_linear(pl_graph *g, const op_setup *s, pl_value x) {
+  if (s->each)
+    return pl_linear_each(g, "op.weight", s->bias ? "op.bias" : NULL, x, s->out_channels, 0.02F);
+  if (s->transposed) return pl_project(g, "op", x, s->out_channels, true, 0.02F);
+  return pl_linear(g, "op", x, s->out_channels, s->bias);
+}
+
+/* The input of the graph is the operation's; a selection also wants to see token ids. */
+static pl_value build_select(pl_graph *g, const op_setup *s) {
+  pl_value tokens = pl_tokens(g, s->in.height);
+  pl_value x = pl_embedding(g, "x", tokens, 2, s->in.channels);
+  return pl_select_position(g, x, tokens, s->select);
+}
+
 static pl_value build_op(pl_graph *g, const op_setup *s, pl_value x) {
   switch (s->kind) {
     case PL_OP_CONV: return pl_conv2d(g, "op", x, s->out_channels, s->window);
@@ -38,8 +52,14 @@ static pl_value build_op(pl_graph *g, const op_setup *s, pl_value x) {
     case PL_OP_MAX_POOL: return pl_max_pool(g, x, s->window);
     case PL_OP_AVG_POOL:
       return s->window.kernel ? pl_avg_pool(g, x, s->window) : pl_global_avg_pool(g, x);
-    case PL_OP_LINEAR: return pl_linear(g, "op", x, s->out_channels, s->bias);
+    case PL_OP_LINEAR: return build_linear(g, s, x);
     case PL_OP_L2_NORMALIZE: return pl_l2_normalize(g, x, s->epsilon > 0 ? s->epsilon : 1e-6F);
+    case PL_OP_EMBEDDING: return pl_embedding(g, "op", x, s->vocabulary, s->out_channels);
+    case PL_OP_POSITIONS: return pl_positions(g, "op", s->class_token ? "class" : NULL, x, 0.02F);
+    case PL_OP_LAYER_NORM: return pl_layer_norm(g, "op", x, 1e-5F);
+    case PL_OP_GELU: return pl_gelu_of(g, x, s->gelu);
+    case PL_OP_ATTENTION: return pl_attention(g, "op", x, s->heads, s->causal);
+    case PL_OP_DROPOUT: return pl_dropout(g, x, s->rate);
     default: return -1;
   }
 }
@@ -48,6 +68,13 @@ static pl_value build_op(pl_graph *g, const op_setup *s, pl_value x) {
 static void fill_normal(pl_dtype type, void *array, size_t n, float mean, uint32_t stream) {
   pl_random r = pl_random_stream(11, PL_RANDOM_TEST, stream, 0, 0);
   for (size_t i = 0; i < n; i++) op_fixture_set(type, array, i, mean + pl_random_normal(&r));
+}
+
+/* Token ids -1 … vocabulary. */
+static void fill_ids(int32_t *ids, size_t n, int vocabulary) {
+  pl_random r = pl_random_stream(11, PL_RANDOM_TEST, 4, 0, 0);
+  for (size_t i = 0; i < n; i++)
+    ids[i] = (int32_t)pl_random_below(&r, (uint64_t)vocabulary + 2) - 1;
 }
 
 static void fill_parameters(op_fixture *f) {
@@ -64,7 +91,7 @@ static void fill_parameters(op_fixture *f) {
 
 static void make_arrays(op_fixture *f) {
   const op_setup *s = &f->setup;
-  size_t in = pl_dtype_bytes(s->in_type), out = pl_dtype_bytes(s->out_type);
+  size_t in = pl_dtype_bytes(f->x_type), out = pl_dtype_bytes(s->out_type);
   f->in_count = (size_t)s->rows * pl_shape_elements(f->op.in_shape);
   f->out_count = (size_t)s->rows * pl_shape_elements(f->op.out_shape);
   f->weights = f->op.weight >= 0 ? (size_t)pl_space_param(f->space, f->op.weight)->count : 0;
@@ -72,7 +99,9 @@ static void make_arrays(op_fixture *f) {
   f->image = room(pl_space_image_bytes(f->space), 1);
   f->buffers = room((size_t)pl_space_buffer_elements(f->space), sizeof(float));
   f->x = room(f->in_count, in);
-  f->skip = room(f->out_count, in);
+  int positions = s->rows * f->op.in_shape.height * f->op.in_shape.width;
+  f->skip = f->op.kind == PL_OP_SELECT ? room((size_t)positions, sizeof(int32_t))
+                                       : room(f->out_count, in);
   f->dy = room(f->out_count, out);
   f->y = room(f->out_count, out);
   f->saved = room(f->needs.saved_bytes, 1);
@@ -84,8 +113,14 @@ static void make_arrays(op_fixture *f) {
   f->forward_sums = room(f->needs.phase_sums, sizeof(double));
   f->backward_sums = room(f->needs.phase_sums, sizeof(double));
   fill_parameters(f);
-  fill_normal(s->in_type, f->x, f->in_count, s->mean, 1);
-  fill_normal(s->in_type, f->skip, f->out_count, 0, 2);
+  if (f->x_type == PL_I32)
+    fill_ids(f->x, f->in_count, s->vocabulary);
+  else
+    fill_normal(s->in_type, f->x, f->in_count, s->mean, 1);
+  if (f->op.kind == PL_OP_SELECT)
+    fill_ids(f->skip, positions, positions / s->rows);
+  else
+    fill_normal(s->in_type, f->skip, f->out_count, 0, 2);
   fill_normal(s->out_type, f->dy, f->out_count, 0, 3);
 }
 
@@ -95,20 +130,26 @@ void op_fixture_open(op_fixture *f, const op_setup *setup, const pl_backend *bac
   f->backend = backend;
   CHECK_OK(pl_space_create(&f->space));
   CHECK_OK(pl_graph_create(f->space, "", &f->graph));
-  pl_value x = pl_input(f->graph, setup->in);
-  pl_value y = build_op(f->graph, setup, x);
+  pl_value y;
+  if (setup->kind == PL_OP_SELECT)
+    y = build_select(f->graph, setup);
+  else if (setup->kind == PL_OP_EMBEDDING)
+    y = build_op(f->graph, setup, pl_tokens(f->graph, setup->in.height));
+  else
+    y = build_op(f->graph, setup, pl_input(f->graph, setup->in));
   CHECK_OK(pl_graph_finish(f->graph));
   CHECK_OK(pl_space_seal(f->space, setup->in_type, 1 << 20));
   f->op = *pl_graph_op(f->graph, y);
+  f->x_type = setup->kind == PL_OP_EMBEDDING ? PL_I32 : setup->in_type;
   f->op.fused_add = setup->add;
   f->op.fused_relu = setup->relu;
   pl_kernel_spec spec = {.op = &f->op,
                          .space = f->space,
                          .rows = setup->rows,
-                         .in_type = setup->in_type,
+                         .in_type = f->x_type,
                          .out_type = setup->out_type,
                          .training = !setup->inference,
-                         .need_dx = !setup->inference};
+                         .need_dx = !setup->inference && f->x_type != PL_I32};
   assert_null(backend->supports(&spec));
   CHECK_OK(backend->prepare(&spec, &f->kernel, &f->needs));
   make_arrays(f);
@@ -127,17 +168,25 @@ void op_fixture_close(op_fixture *f) {
 
 static bool has_skip(const op_fixture *f) { return f->setup.add || f->op.kind == PL_OP_ADD; }
 
+/* What every call is handed. Dropout's numbers are those of one leaf of one step. */
+static pl_kernel_args common_args(const op_fixture *f) {
+  return (pl_kernel_args){.saved = f->needs.saved_bytes ? f->saved : NULL,
+                          .scratch = f->scratch,
+                          .seed = 5,
+                          .draw_step = 1000,
+                          .draw_leaf = 17};
+}
+
 /* Elements per channel. */
 static double leaf_count(const op_fixture *f) {
   return (double)f->in_count / f->op.in_shape.channels;
 }
 
 void op_fixture_forward(op_fixture *f) {
-  pl_kernel_args args = {.x = f->x,
-                         .skip = has_skip(f) ? f->skip : NULL,
-                         .y = f->y,
-                         .saved = f->needs.saved_bytes ? f->saved : NULL,
-                         .scratch = f->scratch};
+  pl_kernel_args args = common_args(f);
+  args.x = f->x;
+  args.skip = has_skip(f) || f->op.inputs == 2 ? f->skip : NULL;
+  args.y = f->y;
   CHECK_OK(f->backend->load(f->kernel, f->image, f->buffers));
   if (f->needs.phase_sums == 0) {
     CHECK_OK(f->backend->forward(f->kernel, &args));
@@ -149,15 +198,15 @@ void op_fixture_forward(op_fixture *f) {
 
 /* Hands over only what the kernel said it reads, as the executor does. */
 void op_fixture_backward(op_fixture *f) {
-  pl_kernel_args args = {.x = f->needs.backward_reads_x ? f->x : NULL,
-                         .y = f->needs.backward_reads_y ? f->y : NULL,
-                         .saved = f->needs.saved_bytes ? f->saved : NULL,
-                         .scratch = f->scratch,
-                         .dy = f->dy,
-                         .dx = f->dx,
-                         .dskip = has_skip(f) ? f->dskip : NULL,
-                         .dweight = f->weights ? f->dweight : NULL,
-                         .dbias = f->biases ? f->dbias : NULL};
+  pl_kernel_args args = common_args(f);
+  args.x = f->needs.backward_reads_x ? f->x : NULL;
+  args.skip = f->needs.backward_reads_skip ? f->skip : NULL;
+  args.y = f->needs.backward_reads_y ? f->y : NULL;
+  args.dy = f->dy;
+  args.dx = f->x_type == PL_I32 ? NULL : f->dx;
+  args.dskip = has_skip(f) ? f->dskip : NULL;
+  args.dweight = f->weights ? f->dweight : NULL;
+  args.dbias = f->biases ? f->dbias : NULL;
   if (f->needs.phase_sums == 0) {
     CHECK_OK(f->backend->backward(f->kernel, &args));
     return;

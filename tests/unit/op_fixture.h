@@ -12,14 +12,23 @@ typedef struct op_setup {
   pl_op_kind kind;
   int rows;
   pl_shape in;
-  int out_channels; /* convolution, linear */
-  pl_window window; /* convolution, pooling */
-  bool bias;        /* linear */
-  bool add, relu;   /* fused into a batch norm */
-  bool inference;   /* forward only, batch norm on running statistics */
-  float epsilon;    /* L2-normalise; 0: 1e-6 */
-  float mean;       /* of the values of x; 0 by default */
-  pl_dtype in_type, out_type;
+  int out_channels;           /* convolution, linear, embedding */
+  pl_window window;           /* convolution, pooling */
+  bool bias;                  /* linear */
+  bool add, relu;             /* fused into a batch norm */
+  bool each;                  /* linear at each position */
+  bool transposed;            /* linear as a projection with weight (in, out) */
+  int vocabulary;             /* embedding; ids reach one beyond it at either end */
+  bool class_token;           /* positions */
+  int heads;                  /* attention */
+  bool causal;                /* attention */
+  pl_gelu gelu;               /* GELU */
+  pl_select select;           /* select */
+  float rate;                 /* dropout */
+  bool inference;             /* forward only, batch norm on running statistics */
+  float epsilon;              /* L2-normalise; 0: 1e-6 */
+  float mean;                 /* of the values of x; 0 by default */
+  pl_dtype in_type, out_type; /* of activations: token ids are PL_I32 whatever in_type says */
 } op_setup;
 
 typedef struct op_fixture {
@@ -30,6 +39,7 @@ typedef struct op_fixture {
   pl_op op;
   pl_kernel *kernel;
   pl_kernel_needs needs;
+  pl_dtype x_type;                             /* in_type or PL_I32 */
   size_t in_count, out_count, weights, biases; /* elements */
   void *image;
   float *buffers;

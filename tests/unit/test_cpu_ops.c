@@ -4,12 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/memory.h"
-#include "runtime/base/threads.h"
 #include "runtime/cpu/cpu.h"
 #include "tests/check.h"
-#include "tests/unit/op_fixture.h"
-#include "tests/unit/reference_backend.h"
+#include "tests/unit/op_compare.h"
 
 #define CONV(r, h, w, c, o, k, s, p)                                                             \
   {                                                                                              \
@@ -107,192 +104,47 @@ static const op_setup others[] = {
      .epsilon = 100},
 };
 
-/* bf16 products are refused where the processor has none. */
-static bool can_run(const op_setup *s) {
-  bool product = s->kind == PL_OP_CONV || s->kind == PL_OP_LINEAR;
-  return s->in_type == PL_F32 || !product || pl_cpu_has_bf16();
-}
-
-/* |a - b| <= tolerance * max |b| for every element. */
-static void check_close(const char *name, const char *what, pl_dtype type, const void *a,
-                        const void *b, size_t n, double tolerance) {
-  double largest = 0;
-  for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)op_fixture_get(type, b, i)));
-  for (size_t i = 0; i < n; i++) {
-    double va = op_fixture_get(type, a, i), vb = op_fixture_get(type, b, i);
-    if (!(fabs(va - vb) <= tolerance * largest)) {
-      print_error("%s (%s): %s[%zu] = %.9g, expected %.9g; largest %.9g\n", name,
-                  pl_dtype_name(type), what, i, va, vb, largest);
-      fail();
-    }
-  }
-}
-
-/* Elements per channel: sums are compared as means. */
-static double leaf_scale(const op_fixture *f) {
-  return (double)f->in_count / f->op.in_shape.channels;
-}
-
-static void compare(const op_setup *setup) {
-  op_fixture cpu, naive;
-  op_fixture_open(&cpu, setup, pl_cpu_backend());
-  op_fixture_open(&naive, setup, pl_reference_backend());
-  double tolerance = setup->in_type == PL_F32 ? 1e-5 : 1e-2;
-  op_fixture_forward(&cpu);
-  op_fixture_forward(&naive);
-  check_close(setup->name, "y", setup->out_type, cpu.y, naive.y, cpu.out_count, tolerance);
-  if (!setup->inference) {
-    /* The same y for both: a relu's mask at a rounding's distance from zero is nobody's error. */
-    memcpy(cpu.y, naive.y, cpu.out_count * pl_dtype_bytes(setup->out_type));
-    op_fixture_backward(&cpu);
-    op_fixture_backward(&naive);
-    check_close(setup->name, "dx", setup->in_type, cpu.dx, naive.dx, cpu.in_count, tolerance);
-    check_close(setup->name, "dweight", PL_F32, cpu.dweight, naive.dweight, cpu.weights, tolerance);
-    check_close(setup->name, "dbias", PL_F32, cpu.dbias, naive.dbias, cpu.biases, tolerance);
-    if (setup->add || setup->kind == PL_OP_ADD)
-      check_close(setup->name, "dskip", setup->in_type, cpu.dskip, naive.dskip, cpu.out_count,
-                  tolerance);
-  }
-  for (size_t i = 0; i < cpu.needs.phase_sums; i++) {
-    double scale = leaf_scale(&cpu);
-    CHECK_NEAR(cpu.forward_sums[i] / scale, naive.forward_sums[i] / scale, 1e-6);
-    CHECK_NEAR(cpu.backward_sums[i] / scale, naive.backward_sums[i] / scale, tolerance);
-  }
-  op_fixture_close(&cpu);
-  op_fixture_close(&naive);
-}
-
-static void compare_all(const op_setup *setups, size_t count, bool widens) {
-  for (size_t i = 0; i < count; i++) {
-    op_setup s = setups[i];
-    s.in_type = s.out_type = PL_F32;
-    compare(&s);
-    s.in_type = s.out_type = PL_BF16;
-    if (can_run(&s)) compare(&s);
-    s.out_type = PL_F32;
-    if (widens && can_run(&s)) compare(&s);
-  }
-}
-
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static void test_convolution(void **state) {
   (void)state;
-  compare_all(convolutions, COUNT(convolutions), false);
+  op_compare_all(convolutions, COUNT(convolutions), false);
 }
 
 static void test_linear(void **state) {
   (void)state;
-  compare_all(linears, COUNT(linears), true);
+  op_compare_all(linears, COUNT(linears), true);
 }
 
 static void test_norm(void **state) {
   (void)state;
-  compare_all(norms, COUNT(norms), true);
+  op_compare_all(norms, COUNT(norms), true);
 }
 
 static void test_pool(void **state) {
   (void)state;
-  compare_all(pools, COUNT(pools), false);
+  op_compare_all(pools, COUNT(pools), false);
 }
 
 static void test_others(void **state) {
   (void)state;
-  compare_all(others, COUNT(others), false);
-}
-
-/* The same values in a block that starts a cache line later. */
-static void *moved(void *block, size_t bytes) {
-  char *copy = pl_alloc(bytes + 2 * PL_ALIGNMENT, 1);
-  assert_non_null(copy);
-  memcpy(copy + PL_ALIGNMENT, block, bytes);
-  return copy;
-}
-
-static void check_same(const op_setup *s, const op_fixture *a, const op_fixture *b,
-                       const char *when) {
-  bool same = memcmp(a->y, b->y, a->out_count * pl_dtype_bytes(s->out_type)) == 0 &&
-              memcmp(a->dx, b->dx, a->in_count * pl_dtype_bytes(s->in_type)) == 0 &&
-              memcmp(a->dskip, b->dskip, a->out_count * pl_dtype_bytes(s->in_type)) == 0 &&
-              memcmp(a->dweight, b->dweight, a->weights * sizeof(float)) == 0 &&
-              memcmp(a->dbias, b->dbias, a->biases * sizeof(float)) == 0;
-  if (!same) print_error("%s (%s): other bits %s\n", s->name, pl_dtype_name(s->in_type), when);
-  assert_true(same);
-}
-
-static void run_with_threads(op_fixture *f, const op_setup *setup, int threads) {
-  int before = pl_threads_count();
-  pl_threads_use(threads);
-  op_fixture_open(f, setup, pl_cpu_backend());
-  op_fixture_forward(f);
-  if (!setup->inference) op_fixture_backward(f);
-  pl_threads_use(before);
-}
-
-/* Runs again with every input and output elsewhere and old values left in scratch. */
-static void check_repeatable(const op_setup *setup) {
-  op_fixture first, again;
-  run_with_threads(&first, setup, 2);
-  run_with_threads(&again, setup, 2);
-  size_t in = pl_dtype_bytes(setup->in_type), out = pl_dtype_bytes(setup->out_type);
-  char *x = moved(again.x, again.in_count * in), *dy = moved(again.dy, again.out_count * out);
-  char *y = moved(again.y, again.out_count * out), *dx = moved(again.dx, again.in_count * in);
-  op_fixture elsewhere = again;
-  elsewhere.x = x + PL_ALIGNMENT;
-  elsewhere.dy = dy + PL_ALIGNMENT;
-  elsewhere.y = y + PL_ALIGNMENT;
-  elsewhere.dx = dx + PL_ALIGNMENT;
-  memset(elsewhere.y, 0xFF, again.out_count * out);
-  memset(elsewhere.dx, 0xFF, again.in_count * in);
-  memset(elsewhere.scratch, 0xFF, again.needs.scratch_bytes);
-  int before = pl_threads_count();
-  pl_threads_use(2);
-  op_fixture_forward(&elsewhere);
-  if (setup->inference)
-    memcpy(elsewhere.dx, first.dx, again.in_count * in);
-  else
-    op_fixture_backward(&elsewhere);
-  pl_threads_use(before);
-  check_same(setup, &first, &elsewhere, "on a second run in other memory");
-  void *blocks[] = {x, dy, y, dx};
-  for (int i = 0; i < 4; i++) pl_free(blocks[i]);
-  op_fixture_close(&first);
-  op_fixture_close(&again);
-}
-
-static void check_thread_counts(const op_setup *setup) {
-  op_fixture one, three;
-  run_with_threads(&one, setup, 1);
-  run_with_threads(&three, setup, 3);
-  check_same(setup, &one, &three, "with another number of threads");
-  op_fixture_close(&one);
-  op_fixture_close(&three);
-}
-
-static void for_both_types(const op_setup *setups, size_t count, void (*check)(const op_setup *)) {
-  for (size_t i = 0; i < count; i++) {
-    op_setup s = setups[i];
-    s.in_type = s.out_type = PL_F32;
-    check(&s);
-    s.in_type = s.out_type = PL_BF16;
-    if (can_run(&s)) check(&s);
-  }
+  op_compare_all(others, COUNT(others), false);
 }
 
 static void test_repeatable(void **state) {
   (void)state;
-  for_both_types(convolutions, COUNT(convolutions), check_repeatable);
-  for_both_types(linears, COUNT(linears), check_repeatable);
-  for_both_types(norms, COUNT(norms), check_repeatable);
-  for_both_types(pools, COUNT(pools), check_repeatable);
-  for_both_types(others, COUNT(others), check_repeatable);
+  op_for_both_types(convolutions, COUNT(convolutions), op_check_repeatable);
+  op_for_both_types(linears, COUNT(linears), op_check_repeatable);
+  op_for_both_types(norms, COUNT(norms), op_check_repeatable);
+  op_for_both_types(pools, COUNT(pools), op_check_repeatable);
+  op_for_both_types(others, COUNT(others), op_check_repeatable);
 }
 
 static void test_threads_change_no_bit(void **state) {
   (void)state;
-  for_both_types(norms, COUNT(norms), check_thread_counts);
-  for_both_types(pools, COUNT(pools), check_thread_counts);
-  for_both_types(others, COUNT(others), check_thread_counts);
+  op_for_both_types(norms, COUNT(norms), op_check_thread_counts);
+  op_for_both_types(pools, COUNT(pools), op_check_thread_counts);
+  op_for_both_types(others, COUNT(others), op_check_thread_counts);
 }
 
 static void test_nan_passes(void **state) {

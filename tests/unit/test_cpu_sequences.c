@@ -1,0 +1,254 @@
+/* The processor backend's operations of sequences against the naive ones, as test_cpu_ops.c has it
+ * for those of images. */
+#include <string.h>
+
+#include "runtime/cpu/cpu.h"
+#include "tests/check.h"
+#include "tests/unit/op_compare.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const op_setup linears[] = {
+    {.name = "each 3x7x12 to 20",
+     .kind = PL_OP_LINEAR,
+     .rows = 3,
+     .in = {7, 1, 12},
+     .out_channels = 20,
+     .each = true,
+     .bias = true},
+    {.name = "each 2x3x5x33 to 17",
+     .kind = PL_OP_LINEAR,
+     .rows = 2,
+     .in = {3, 5, 33},
+     .out_channels = 17,
+     .each = true},
+    {.name = "transposed 5x24 to 10",
+     .kind = PL_OP_LINEAR,
+     .rows = 5,
+     .in = {1, 1, 24},
+     .out_channels = 10,
+     .transposed = true},
+    {.name = "transposed 6x(2x3x5) to 64",
+     .kind = PL_OP_LINEAR,
+     .rows = 6,
+     .in = {2, 3, 5},
+     .out_channels = 64,
+     .transposed = true},
+};
+
+#define ATTENTION(r, t, h, w, ...)                                                                 \
+  {                                                                                                \
+    .name = "attention " #r "x" #t ", " #h " heads of " #w " " #__VA_ARGS__,                       \
+    .kind = PL_OP_ATTENTION, .rows = (r), .in = {(t), 1, 3 * (h) * (w)}, .heads = (h), __VA_ARGS__ \
+  }
+
+static const op_setup attentions[] = {
+    ATTENTION(2, 5, 3, 4, .causal = false),  ATTENTION(2, 9, 2, 8, .causal = true),
+    ATTENTION(1, 1, 2, 3, .causal = false),  ATTENTION(3, 37, 2, 64, .causal = false),
+    ATTENTION(1, 77, 1, 64, .causal = true), ATTENTION(1, 130, 1, 20, .causal = false),
+    ATTENTION(2, 33, 1, 1, .causal = true),
+};
+
+static const op_setup norms[] = {
+    {.name = "norm 3x5x7", .kind = PL_OP_LAYER_NORM, .rows = 3, .in = {5, 1, 7}},
+    {.name = "norm 2x4x4x64", .kind = PL_OP_LAYER_NORM, .rows = 2, .in = {4, 4, 64}},
+    {.name = "norm 33x50x96", .kind = PL_OP_LAYER_NORM, .rows = 33, .in = {50, 1, 96}},
+    {.name = "norm far from 0", .kind = PL_OP_LAYER_NORM, .rows = 2, .in = {3, 1, 40}, .mean = 10},
+    {.name = "norm, inference",
+     .kind = PL_OP_LAYER_NORM,
+     .rows = 2,
+     .in = {3, 1, 40},
+     .inference = true},
+};
+
+static const op_setup others[] = {
+    {.name = "embedding 3x7 of 11x6",
+     .kind = PL_OP_EMBEDDING,
+     .rows = 3,
+     .in = {7, 1, 1},
+     .vocabulary = 11,
+     .out_channels = 6},
+    {.name = "embedding 5x20 of 300x130",
+     .kind = PL_OP_EMBEDDING,
+     .rows = 5,
+     .in = {20, 1, 1},
+     .vocabulary = 300,
+     .out_channels = 130},
+    {.name = "positions 3x(2x5)x7",
+     .kind = PL_OP_POSITIONS,
+     .rows = 3,
+     .in = {2, 5, 7},
+     .class_token = true},
+    {.name = "positions 9x4x70", .kind = PL_OP_POSITIONS, .rows = 9, .in = {4, 1, 70}},
+    {.name = "gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}},
+    {.name = "quick gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}, .gelu = PL_GELU_QUICK},
+    {.name = "first", .kind = PL_OP_SELECT, .rows = 4, .in = {5, 1, 9}},
+    {.name = "end", .kind = PL_OP_SELECT, .rows = 4, .in = {5, 1, 9}, .select = PL_SELECT_END},
+    {.name = "dropout 0.1", .kind = PL_OP_DROPOUT, .rows = 3, .in = {50, 1, 33}, .rate = 0.1F},
+    {.name = "dropout 0.7", .kind = PL_OP_DROPOUT, .rows = 2, .in = {3, 1, 5}, .rate = 0.7F},
+};
+
+static void matches_the_naive_backend(void **state) {
+  (void)state;
+  op_compare_all(linears, COUNT(linears), true);
+  op_compare_all(attentions, COUNT(attentions), false);
+  op_compare_all(norms, COUNT(norms), false);
+  op_compare_all(others, COUNT(others), false);
+}
+
+static void is_repeatable(void **state) {
+  (void)state;
+  op_for_both_types(linears, COUNT(linears), op_check_repeatable);
+  op_for_both_types(attentions, COUNT(attentions), op_check_repeatable);
+  op_for_both_types(norms, COUNT(norms), op_check_repeatable);
+  op_for_both_types(others, COUNT(others), op_check_repeatable);
+}
+
+static void threads_change_no_bit(void **state) {
+  (void)state;
+  op_for_both_types(attentions, COUNT(attentions), op_check_thread_counts);
+  op_for_both_types(norms, COUNT(norms), op_check_thread_counts);
+  op_for_both_types(others, COUNT(others), op_check_thread_counts);
+}
+
+/* From the smallest to the largest numbers, within rounding of the double value: relative to it
+ * where it is not tiny, and never the wrong side of zero by more than that. */
+static void gelu_holds_everywhere(void **state) {
+  (void)state;
+  const pl_gelu kinds[] = {PL_GELU_EXACT, PL_GELU_QUICK};
+  for (int kind = 0; kind < 2; kind++) {
+    op_setup setup = {
+        .name = "gelu", .kind = PL_OP_GELU, .rows = 1, .in = {1, 1, 4001}, .gelu = kinds[kind]};
+    op_fixture f;
+    op_fixture_open(&f, &setup, pl_cpu_backend());
+    float *x = f.x, *y = f.y;
+    for (int i = 0; i < 4000; i++) x[i] = (float)(i - 2000) * 0.01F;
+    x[4000] = 1e30F;
+    op_fixture_forward(&f);
+    for (int i = 0; i < 4001; i++) {
+      double v = (double)x[i];
+      double share = kind ? 1 / (1 + exp(-1.702 * v)) : 0.5 * erfc(-v * M_SQRT1_2);
+      double expected = v * share;
+      /* The exponent's rounding is magnified in the tail. */
+      double tolerance = fabs(expected) * 1e-6 * (1 + v * v / 8) + 1e-37;
+      if (!(fabs((double)y[i] - expected) <= tolerance)) {
+        print_error("gelu %d of %.9g is %.9g, expected %.9g\n", kind, v, (double)y[i], expected);
+        fail();
+      }
+    }
+    op_fixture_close(&f);
+  }
+}
+
+/* A causal query sees nothing behind it: what stands there changes no bit of its output. */
+static void causal_attention_sees_no_future(void **state) {
+  (void)state;
+  enum { LENGTH = 9, WIDTH = 8 };
+  op_setup setup = {.name = "causal",
+                    .kind = PL_OP_ATTENTION,
+                    .rows = 1,
+                    .in = {LENGTH, 1, 3 * WIDTH},
+                    .heads = 1,
+                    .causal = true};
+  op_fixture f;
+  float first[LENGTH * WIDTH];
+  op_fixture_open(&f, &setup, pl_cpu_backend());
+  op_fixture_forward(&f);
+  memcpy(first, f.y, sizeof first);
+  float *last = (float *)f.x + (LENGTH - 1) * 3 * WIDTH;
+  for (int i = 0; i < 3 * WIDTH; i++) last[i] += 3;
+  op_fixture_forward(&f);
+  size_t before = sizeof first / LENGTH * (LENGTH - 1);
+  assert_memory_equal(f.y, first, before);
+  assert_memory_not_equal((char *)f.y + before, (char *)first + before, sizeof first / LENGTH);
+  op_fixture_close(&f);
+}
+
+/* The share of zeros is the rate, and what stays is scaled so that the mean stays. */
+static void dropout_keeps_the_mean(void **state) {
+  (void)state;
+  op_setup setup = {
+      .name = "dropout", .kind = PL_OP_DROPOUT, .rows = 64, .in = {50, 1, 33}, .rate = 0.25F};
+  op_fixture f;
+  op_fixture_open(&f, &setup, pl_cpu_backend());
+  float *x = f.x, *y = f.y;
+  for (size_t i = 0; i < f.in_count; i++) x[i] = 3;
+  op_fixture_forward(&f);
+  size_t dropped = 0;
+  for (size_t i = 0; i < f.out_count; i++) {
+    assert_true(y[i] == 0 || y[i] == 4);
+    dropped += y[i] == 0;
+  }
+  double deviation = sqrt(0.25 * 0.75 / (double)f.out_count);
+  CHECK_NEAR((double)dropped / (double)f.out_count, 0.25, 5 * deviation);
+  op_fixture_close(&f);
+}
+
+static void a_nan_stays(void **state) {
+  (void)state;
+  const op_setup setups[] = {
+      {.name = "gelu", .kind = PL_OP_GELU, .rows = 1, .in = {2, 1, 3}},
+      {.name = "norm", .kind = PL_OP_LAYER_NORM, .rows = 1, .in = {2, 1, 3}},
+      {.name = "attention", .kind = PL_OP_ATTENTION, .rows = 1, .in = {2, 1, 3}, .heads = 1},
+      {.name = "dropout", .kind = PL_OP_DROPOUT, .rows = 1, .in = {2, 1, 3}, .rate = 1e-6F}};
+  for (size_t i = 0; i < COUNT(setups); i++) {
+    op_fixture f;
+    op_fixture_open(&f, &setups[i], pl_cpu_backend());
+    ((float *)f.x)[0] = NAN;
+    op_fixture_forward(&f);
+    assert_true(isnan(((float *)f.y)[0]));
+    op_fixture_close(&f);
+  }
+}
+
+static void what_is_not_done_is_refused(void **state) {
+  (void)state;
+  const pl_op_kind kinds[] = {PL_OP_POSITIONS, PL_OP_LAYER_NORM, PL_OP_GELU,
+                              PL_OP_ATTENTION, PL_OP_SELECT,     PL_OP_DROPOUT};
+  const pl_backend *cpu = pl_cpu_backend();
+  pl_space *space = NULL;
+  int weight;
+  int64_t dim[2] = {3, 6};
+  CHECK_OK(pl_space_create(&space));
+  CHECK_OK(
+      pl_space_add(space, "w", PL_PARAM_WEIGHT, 2, dim, (pl_init){PL_INIT_NORMAL, 1}, &weight));
+  CHECK_OK(pl_space_seal(space, PL_F32, 1 << 16));
+  pl_op op = {.name = "op", .in_shape = {3, 1, 6}, .out_shape = {3, 1, 6}, .weight = weight};
+  pl_kernel_spec spec = {.op = &op, .space = space, .rows = 2, .training = true};
+  for (size_t i = 0; i < COUNT(kinds); i++) {
+    op.kind = kinds[i];
+    spec.in_type = spec.out_type = PL_F32;
+    assert_null(cpu->supports(&spec));
+    spec.in_type = PL_I32;
+    assert_non_null(cpu->supports(&spec));
+    spec.in_type = PL_F32;
+    spec.out_type = PL_BF16;
+    assert_non_null(cpu->supports(&spec));
+  }
+  op.kind = PL_OP_EMBEDDING;
+  spec.out_type = PL_F32;
+  assert_non_null(cpu->supports(&spec));
+  spec.in_type = PL_I32;
+  assert_null(cpu->supports(&spec));
+  spec.out_type = PL_BF16;
+  assert_non_null(cpu->supports(&spec));
+  op.kind = PL_OP_DROPOUT;
+  spec =
+      (pl_kernel_spec){.op = &op, .space = space, .rows = 2, .in_type = PL_F32, .out_type = PL_F32};
+  assert_non_null(strstr(cpu->supports(&spec), "training"));
+  pl_space_destroy(&space);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(matches_the_naive_backend),
+      cmocka_unit_test(is_repeatable),
+      cmocka_unit_test(threads_change_no_bit),
+      cmocka_unit_test(gelu_holds_everywhere),
+      cmocka_unit_test(causal_attention_sees_no_future),
+      cmocka_unit_test(dropout_keeps_the_mean),
+      cmocka_unit_test(a_nan_stays),
+      cmocka_unit_test(what_is_not_done_is_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
