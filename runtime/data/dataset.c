@@ -5,9 +5,10 @@
 
 struct pl_dataset {
   pl_dataset_manifest *manifest;
-  pl_shard *shard; /* (info.shards) */
-  int opened;      /* how many of them are open */
-  int64_t *first;  /* (info.shards + 1): first sample of each shard */
+  pl_shard *shard;        /* (info.shards) */
+  int opened;             /* how many of them are open */
+  int64_t *first;         /* (info.shards + 1): first sample of each shard */
+  int64_t *first_caption; /* (info.shards + 1) */
 };
 
 static pl_status open_shards(pl_dataset *d) {
@@ -16,6 +17,7 @@ static pl_status open_shards(pl_dataset *d) {
     PL_TRY(pl_shard_open(m, s, &d->shard[s]));
     d->opened = s + 1;
     d->first[s + 1] = d->first[s] + d->shard[s].samples;
+    d->first_caption[s + 1] = d->first_caption[s] + d->shard[s].captions;
     if (s > 0 && d->shard[s].id[0] <= d->shard[s - 1].id[d->shard[s - 1].samples - 1]) {
       return PL_FAIL(PL_E_DATA, "%s: /id does not ascend from the shard before", d->shard[s].path);
     }
@@ -31,7 +33,8 @@ pl_status pl_dataset_open(const char *folder, pl_dataset **out) {
   PL_TRY_OR(done, status, pl_dataset_manifest_read(folder, &d->manifest));
   d->shard = pl_alloc((size_t)d->manifest->info.shards, sizeof *d->shard);
   d->first = pl_alloc((size_t)d->manifest->info.shards + 1, sizeof *d->first);
-  if (!d->shard || !d->first) {
+  d->first_caption = pl_alloc((size_t)d->manifest->info.shards + 1, sizeof *d->first_caption);
+  if (!d->shard || !d->first || !d->first_caption) {
     status = PL_E_INTERNAL;
     goto done;
   }
@@ -49,6 +52,7 @@ void pl_dataset_close(pl_dataset **dataset) {
   for (int s = 0; s < d->opened; s++) pl_shard_close(&d->shard[s]);
   pl_free(d->shard);
   pl_free(d->first);
+  pl_free(d->first_caption);
   pl_dataset_manifest_destroy(&d->manifest);
   pl_free(d);
   *dataset = NULL;
@@ -63,20 +67,37 @@ const char *pl_dataset_class_name(const pl_dataset *dataset, int label) {
   return label >= 0 && label < m->info.classes ? m->class_name[label] : NULL;
 }
 
-void pl_dataset_locate(const pl_dataset *dataset, int64_t sample, int *shard, int64_t *position) {
-  int low = 0;
-  int high = dataset->opened;
-  PL_INVARIANT(sample >= 0 && sample < dataset->manifest->info.samples);
+/* The k of `count` runs, run k being [first[k], first[k+1]), that holds `value`, which is in one of
+ * them. Empty runs are passed over. */
+static int64_t find_run(const int64_t *first, int64_t count, int64_t value) {
+  int64_t low = 0;
+  int64_t high = count;
   while (high - low > 1) {
-    int middle = low + (high - low) / 2;
-    if (dataset->first[middle] <= sample) {
+    int64_t middle = low + (high - low) / 2;
+    if (first[middle] <= value) {
       low = middle;
     } else {
       high = middle;
     }
   }
-  *shard = low;
-  *position = sample - dataset->first[low];
+  return low;
+}
+
+void pl_dataset_locate(const pl_dataset *dataset, int64_t sample, int *shard, int64_t *position) {
+  PL_INVARIANT(sample >= 0 && sample < dataset->manifest->info.samples);
+  *shard = (int)find_run(dataset->first, dataset->opened, sample);
+  *position = sample - dataset->first[*shard];
+}
+
+void pl_dataset_locate_caption(const pl_dataset *dataset, int64_t caption, int64_t *sample,
+                               int *index) {
+  PL_INVARIANT(caption >= 0 && caption < dataset->manifest->info.captions);
+  int64_t s = find_run(dataset->first_caption, dataset->opened, caption);
+  const pl_shard *shard = &dataset->shard[s];
+  int64_t inside = caption - dataset->first_caption[s];
+  int64_t position = find_run(shard->text_first, shard->samples, inside);
+  *sample = dataset->first[s] + position;
+  *index = (int)(inside - shard->text_first[position]);
 }
 
 static const pl_shard *find(const pl_dataset *dataset, int64_t sample, int64_t *position) {
@@ -110,6 +131,25 @@ int pl_dataset_caption_count(const pl_dataset *dataset, int64_t sample) {
   const pl_shard *shard = find(dataset, sample, &position);
   if (!shard->text_first) return 0;
   return (int)(shard->text_first[position + 1] - shard->text_first[position]);
+}
+
+size_t pl_dataset_caption_bytes(const pl_dataset *dataset, int64_t sample, int index) {
+  int64_t position = 0;
+  const pl_shard *shard = find(dataset, sample, &position);
+  const int64_t *offset = &shard->text_offset[shard->text_first[position] + index];
+  return (size_t)(offset[1] - offset[0]);
+}
+
+pl_status pl_dataset_check_captioned(const pl_dataset *dataset) {
+  for (int s = 0; s < dataset->opened; s++) {
+    const pl_shard *shard = &dataset->shard[s];
+    for (int64_t i = 0; i < shard->samples; i++) {
+      if (shard->text_first && shard->text_first[i + 1] > shard->text_first[i]) continue;
+      return PL_FAIL(PL_E_DATA, "%s, sample %lld (id %lld) has no caption", shard->path,
+                     (long long)i, (long long)shard->id[i]);
+    }
+  }
+  return PL_OK;
 }
 
 pl_status pl_dataset_read_caption(const pl_dataset *dataset, int64_t sample, int index, char *text,

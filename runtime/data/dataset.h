@@ -74,9 +74,16 @@ pl_status pl_image_reserve_packed(pl_image *image, size_t bytes);
  * `image`s. PL_E_DATA names shard, sample and cause; PL_E_IO for read errors. */
 pl_status pl_dataset_read_image(const pl_dataset *dataset, int64_t sample, pl_image *image);
 
+int pl_dataset_caption_count(const pl_dataset *dataset, int64_t sample);
+/* Length of caption `index` (below the count) of a sample in bytes, without a zero at its end. */
+size_t pl_dataset_caption_bytes(const pl_dataset *dataset, int64_t sample, int index);
+/* Whose caption number `caption` of all captions of the dataset in stored order is. */
+void pl_dataset_locate_caption(const pl_dataset *dataset, int64_t caption, int64_t *sample,
+                               int *index);
+/* PL_E_DATA names the first sample that has no caption. */
+pl_status pl_dataset_check_captioned(const pl_dataset *dataset);
 /* Reads and checks (CRC32C) caption `index` of a sample into `text`: zero-terminated, and cut
  * before the first character that does not fit into `capacity` bytes. */
-int pl_dataset_caption_count(const pl_dataset *dataset, int64_t sample);
 pl_status pl_dataset_read_caption(const pl_dataset *dataset, int64_t sample, int index, char *text,
                                   size_t capacity);
 

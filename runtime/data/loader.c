@@ -3,48 +3,40 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/base/log.h"
 #include "runtime/base/memory.h"
-#include "runtime/base/random.h"
+#include "runtime/data/loader_sample.h"
 #include "runtime/data/order.h"
 
 /* SPAN: samples that a worker takes at a time; enough to make the lock cheap, few enough that all
  * workers help with the leaf that is wanted next. SLOTS_MIN: one leaf in use, one ready, one being
  * made. */
-enum { SPAN = 4, SLOTS_MIN = 3, WORKERS_MAX = 1024, VIEWS_MAX = 64 };
+enum { SPAN = 4, SLOTS_MIN = 3, WORKERS_MAX = 1024, VIEWS_MAX = 64, CONTEXT_MAX = 1 << 16 };
 static const size_t ahead_bytes = (size_t)512 << 20;
 
 /* Room for one leaf. Leaf number k of the sequence goes to slot k % slot_count. */
 typedef struct slot {
   float *images;
-  int64_t *drawn;  /* what the order says; the augmentation is keyed by it */
+  int32_t *tokens;
+  int64_t *drawn;  /* what the order says; what is random is keyed by it */
   int64_t *sample; /* what is served: drawn, or what stands in for it */
   int64_t *epoch;
-  int done; /* samples that are complete */
+  int *caption; /* which caption of the sample; -1: the worker finds out */
+  int done;     /* samples that are complete */
 } slot;
-
-/* Different corrupt samples, in the order in which they were met. */
-typedef struct corrupt_list {
-  int64_t *sample;
-  int64_t count, capacity;
-} corrupt_list;
 
 struct pl_loader {
   pl_loader_options options;
-  int64_t samples;    /* in the dataset */
-  int64_t total;      /* leaves in the sequence */
-  size_t view_floats; /* of one view of one sample */
+  int64_t total; /* leaves in the sequence */
   slot *slots;
   int64_t slot_count;
   pthread_t *threads;
   int started;
-  double wait_ms;          /* of the caller's thread */
-  pl_ledger_line *ledger;  /* (shards); of the caller's thread */
-  _Atomic int64_t skipped; /* == corrupt.count; readable without the lock */
+  double wait_ms;         /* of the caller's thread */
+  pl_ledger_line *ledger; /* (shards); of the caller's thread */
+  pl_corrupt corrupt;
 
   /* All below is guarded by the lock. */
   pthread_mutex_t lock;
@@ -57,7 +49,6 @@ struct pl_loader {
   int planned_samples; /* of that leaf, samples handed out */
   bool stop;
   pl_reason failure; /* code PL_OK: none */
-  corrupt_list corrupt;
 };
 
 /* What a worker has in hand: samples [first, first + count) of the leaf in `slot`. */
@@ -89,6 +80,9 @@ static pl_status plan_leaf(pl_loader *loader) {
   int64_t position = step * o->batch + leaf * o->leaf_samples;
   for (int i = 0; i < o->leaf_samples; i++) {
     PL_TRY(pl_order_at(loader->order, position + i, &s->drawn[i], &s->epoch[i]));
+    s->caption[i] = -1;
+    if (!o->all_captions) continue;
+    pl_dataset_locate_caption(o->dataset, s->drawn[i], &s->drawn[i], &s->caption[i]);
   }
   return PL_OK;
 }
@@ -118,92 +112,24 @@ static bool take_span(pl_loader *loader, span *taken) {
   return true;
 }
 
-/* Needs the lock. Sets *is_new unless this sample was met before. */
-static pl_status remember_corrupt(corrupt_list *list, int64_t sample, bool *is_new) {
-  *is_new = false;
-  for (int64_t i = 0; i < list->count; i++) {
-    if (list->sample[i] == sample) return PL_OK;
-  }
-  if (list->count == list->capacity) {
-    int64_t capacity = list->capacity ? 2 * list->capacity : 16;
-    int64_t *grown = pl_alloc((size_t)capacity, sizeof *grown);
-    if (!grown) return PL_E_INTERNAL;
-    if (list->count) memcpy(grown, list->sample, (size_t)list->count * sizeof *grown);
-    pl_free(list->sample);
-    list->sample = grown;
-    list->capacity = capacity;
-  }
-  list->sample[list->count++] = sample;
-  *is_new = true;
-  return PL_OK;
-}
-
-/* The calling thread's reason says what is wrong with `sample`. */
-static pl_status note_corrupt(pl_loader *loader, int64_t sample) {
-  const int64_t limit = loader->options.skip_limit;
-  pthread_mutex_lock(&loader->lock);
-  bool is_new = false;
-  pl_status status = remember_corrupt(&loader->corrupt, sample, &is_new);
-  int64_t count = loader->corrupt.count;
-  atomic_store_explicit(&loader->skipped, count, memory_order_relaxed);
-  pthread_mutex_unlock(&loader->lock);
-  PL_TRY(status);
-  if (count > limit) {
-    return pl_context(PL_E_DATA, "%" PRId64 " corrupt samples, the limit is %" PRId64, count,
-                      limit);
-  }
-  if (is_new) {
-    PL_WARN("corrupt sample replaced by the next one (%" PRId64 " of at most %" PRId64 "): %s",
-            count, limit, pl_last_reason()->message);
-  }
-  return PL_OK;
-}
-
-/* Reads *sample or, where that is corrupt, the first one behind it that is not. */
-static pl_status read_sample(pl_loader *loader, int64_t *sample, pl_image *image) {
-  for (int64_t tries = 0; tries < loader->samples; tries++) {
-    pl_status status = pl_dataset_read_image(loader->options.dataset, *sample, image);
-    if (status != PL_E_DATA) return status;
-    PL_TRY(note_corrupt(loader, *sample));
-    *sample = (*sample + 1) % loader->samples;
-  }
-  return PL_FAIL(PL_E_DATA, "all %" PRId64 " samples of the dataset are corrupt", loader->samples);
-}
-
-/* Own to each worker. */
-typedef struct tools {
-  pl_image image;
-  pl_augment_scratch scratch;
-} tools;
-
-static pl_status make_sample(pl_loader *loader, slot *s, int i, tools *mine) {
+/* Sample i of the leaf in a slot. */
+static pl_status make_sample(pl_loader *loader, slot *s, int i, pl_loader_tools *tools) {
   const pl_loader_options *o = &loader->options;
-  s->sample[i] = s->drawn[i];
-  PL_TRY(read_sample(loader, &s->sample[i], &mine->image));
-  const int width = mine->image.width, height = mine->image.height;
-  const size_t stride = loader->view_floats * (size_t)o->leaf_samples; /* from view to view */
-  float *view = s->images + loader->view_floats * (size_t)i;
-  pl_view_params params;
-  if (!o->random) {
-    pl_augment_centre(&o->augment, width, height, &params);
-    PL_TRY(pl_augment_apply(&o->augment, &params, &mine->image, &mine->scratch, view));
-    for (int v = 1; v < o->views; v++) {
-      memcpy(view + stride * (size_t)v, view, loader->view_floats * sizeof *view);
-    }
-    return PL_OK;
-  }
-  for (int v = 0; v < o->views; v++, view += stride) {
-    pl_random random = pl_random_stream(o->seed, PL_RANDOM_AUGMENT, (uint32_t)s->epoch[i],
-                                        (uint64_t)s->drawn[i], (uint32_t)v);
-    pl_augment_draw(&o->augment, width, height, &random, &params);
-    PL_TRY(pl_augment_apply(&o->augment, &params, &mine->image, &mine->scratch, view));
-  }
+  const size_t view_floats = pl_loader_view_floats(o);
+  pl_loader_row row = {.drawn = s->drawn[i],
+                       .epoch = s->epoch[i],
+                       .caption = s->caption[i],
+                       .images = s->images + view_floats * (size_t)i,
+                       .view_stride = view_floats * (size_t)o->leaf_samples,
+                       .tokens = s->tokens + (size_t)o->context * (size_t)i};
+  PL_TRY(pl_loader_make_row(o, &loader->corrupt, tools, &row));
+  s->sample[i] = row.sample;
   return PL_OK;
 }
 
 static void *work(void *argument) {
   pl_loader *loader = argument;
-  tools mine = {0};
+  pl_loader_tools mine = {0};
   span taken = {0};
   pthread_mutex_lock(&loader->lock);
   while (take_span(loader, &taken)) {
@@ -221,8 +147,7 @@ static void *work(void *argument) {
     if (taken.slot->done == loader->options.leaf_samples) pthread_cond_signal(&loader->ready);
   }
   pthread_mutex_unlock(&loader->lock);
-  pl_image_free(&mine.image);
-  pl_augment_scratch_free(&mine.scratch);
+  pl_loader_tools_free(&mine);
   return NULL;
 }
 
@@ -232,10 +157,24 @@ static pl_status check_count(const char *name, int64_t value, int64_t low, int64
                  name, value, low, high);
 }
 
+static pl_status check_texts(const pl_loader_options *o) {
+  if (!o->tokenizer) {
+    if (!o->all_captions) return PL_OK;
+    return PL_FAIL(PL_E_USAGE, "loader: captions need a tokenizer");
+  }
+  PL_TRY(check_count("number of tokens", o->context, 2, CONTEXT_MAX));
+  if (o->all_captions && (o->random || o->shuffle || o->skip_limit > 0)) {
+    return PL_FAIL(PL_E_USAGE, "loader: all captions come in stored order, and none is replaced");
+  }
+  return pl_dataset_check_captioned(o->dataset);
+}
+
 static pl_status check_options(const pl_loader_options *o) {
-  PL_TRY(pl_augment_check(&o->augment));
+  if (!o->all_captions) {
+    PL_TRY(pl_augment_check(&o->augment));
+    PL_TRY(check_count("number of views", o->views, 1, VIEWS_MAX));
+  }
   PL_TRY(check_count("number of workers", o->workers, 1, WORKERS_MAX));
-  PL_TRY(check_count("number of views", o->views, 1, VIEWS_MAX));
   PL_TRY(check_count("number of passes", o->passes, 1, 2));
   PL_TRY(check_count("batch", o->batch, 1, INT32_MAX));
   PL_TRY(check_count("samples of a leaf", o->leaf_samples, 1, o->batch));
@@ -243,14 +182,16 @@ static pl_status check_options(const pl_loader_options *o) {
   PL_TRY(check_count("first leaf", o->first_leaf, 0, o->batch / o->leaf_samples - o->leaves));
   PL_TRY(check_count("first step", o->first_step, 0, INT32_MAX));
   PL_TRY(check_count("number of steps", o->steps, 0, INT32_MAX));
-  return check_count("limit of corrupt samples", o->skip_limit, 0, INT64_MAX);
+  PL_TRY(check_count("limit of corrupt samples", o->skip_limit, 0, INT64_MAX));
+  return check_texts(o);
 }
 
 static pl_status create_slots(pl_loader *loader) {
   const pl_loader_options *o = &loader->options;
   const size_t samples = (size_t)o->leaf_samples;
-  const size_t floats = loader->view_floats * samples * (size_t)o->views;
-  int64_t fitting = (int64_t)(ahead_bytes / (floats * sizeof(float)));
+  const size_t floats = pl_loader_view_floats(o) * samples * (size_t)o->views;
+  const size_t tokens = o->tokenizer ? (size_t)o->context * samples : 0;
+  int64_t fitting = (int64_t)(ahead_bytes / (floats * sizeof(float) + tokens * sizeof(int32_t)));
   loader->slot_count = 2 * o->leaves < fitting ? 2 * o->leaves : fitting;
   if (loader->slot_count < SLOTS_MIN) loader->slot_count = SLOTS_MIN;
   loader->slots = pl_alloc((size_t)loader->slot_count, sizeof *loader->slots);
@@ -258,12 +199,28 @@ static pl_status create_slots(pl_loader *loader) {
   for (int64_t k = 0; k < loader->slot_count; k++) {
     slot *s = &loader->slots[k];
     s->images = pl_alloc(floats, sizeof *s->images);
+    s->tokens = pl_alloc(tokens, sizeof *s->tokens);
     s->drawn = pl_alloc(samples, sizeof *s->drawn);
     s->sample = pl_alloc(samples, sizeof *s->sample);
     s->epoch = pl_alloc(samples, sizeof *s->epoch);
-    if (!s->images || !s->drawn || !s->sample || !s->epoch) return PL_E_INTERNAL;
+    s->caption = pl_alloc(samples, sizeof *s->caption);
+    if (!s->images || !s->tokens || !s->drawn) return PL_E_INTERNAL;
+    if (!s->sample || !s->epoch || !s->caption) return PL_E_INTERNAL;
   }
   return PL_OK;
+}
+
+static void free_slots(pl_loader *loader) {
+  for (int64_t k = 0; loader->slots && k < loader->slot_count; k++) {
+    slot *s = &loader->slots[k];
+    pl_free(s->images);
+    pl_free(s->tokens);
+    pl_free(s->drawn);
+    pl_free(s->sample);
+    pl_free(s->epoch);
+    pl_free(s->caption);
+  }
+  pl_free(loader->slots);
 }
 
 static pl_status start_threads(pl_loader *loader) {
@@ -292,15 +249,15 @@ pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
   pthread_cond_init(&loader->work, NULL);
   pthread_cond_init(&loader->ready, NULL);
   loader->options = *options;
+  pl_corrupt_init(&loader->corrupt, options->skip_limit);
   const pl_dataset_info *info = pl_dataset_get_info(options->dataset);
-  loader->samples = info->samples;
+  const int64_t items = options->all_captions ? info->captions : info->samples;
   loader->total = options->steps * options->passes * options->leaves;
-  loader->view_floats = (size_t)options->augment.size * (size_t)options->augment.size * 3;
 
   pl_status status = PL_OK;
   PL_TRY_OR(fail, status,
-            pl_order_create(loader->samples, options->shuffle_block, options->shuffle_window,
-                            options->seed, options->shuffle, &loader->order));
+            pl_order_create(items, options->shuffle_block, options->shuffle_window, options->seed,
+                            options->shuffle, &loader->order));
   loader->ledger = pl_alloc((size_t)info->shards, sizeof *loader->ledger);
   PL_TRY_OR(fail, status, loader->ledger ? PL_OK : PL_E_INTERNAL);
   PL_TRY_OR(fail, status, create_slots(loader));
@@ -321,15 +278,9 @@ void pl_loader_destroy(pl_loader **loader) {
   pthread_mutex_unlock(&l->lock);
   for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
   pl_free(l->threads);
-  for (int64_t k = 0; l->slots && k < l->slot_count; k++) {
-    pl_free(l->slots[k].images);
-    pl_free(l->slots[k].drawn);
-    pl_free(l->slots[k].sample);
-    pl_free(l->slots[k].epoch);
-  }
-  pl_free(l->slots);
+  free_slots(l);
   pl_free(l->ledger);
-  pl_free(l->corrupt.sample);
+  pl_corrupt_fini(&l->corrupt);
   pl_order_destroy(&l->order);
   pthread_cond_destroy(&l->ready);
   pthread_cond_destroy(&l->work);
@@ -384,7 +335,10 @@ pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf) {
   if (loader->failure.code != PL_OK) {
     status = pl_adopt_reason(&loader->failure);
   } else {
-    *leaf = (pl_loader_leaf){.images = s->images, .sample = s->sample, .epoch = s->epoch};
+    *leaf = (pl_loader_leaf){.images = loader->options.all_captions ? NULL : s->images,
+                             .tokens = loader->options.tokenizer ? s->tokens : NULL,
+                             .sample = s->sample,
+                             .epoch = s->epoch};
     locate(loader, loader->served, &leaf->step, &leaf->leaf);
     loader->served++;
   }
@@ -399,5 +353,5 @@ const pl_ledger_line *pl_loader_ledger(const pl_loader *loader) { return loader-
 double pl_loader_wait_ms(const pl_loader *loader) { return loader->wait_ms; }
 
 int64_t pl_loader_skipped(const pl_loader *loader) {
-  return atomic_load_explicit(&loader->skipped, memory_order_relaxed);
+  return atomic_load_explicit(&loader->corrupt.count, memory_order_relaxed);
 }

@@ -5,23 +5,33 @@
  * the same). Sample i of leaf l of step t is stream position t * batch + l * leaf_samples + i. View
  * v of a sample draws from the stream keyed by (seed, epoch, sample, v).
  *
- * A corrupt sample is named in the log, counted, and replaced by the sample one place on in stored
- * order (so batches keep their size); past `skip_limit` of them the loader fails with PL_E_DATA.
- * The replacement is augmented with the numbers of the sample it stands for, so that a batch that
- * holds both does not hold the same pixels twice. What can't be read at all (PL_E_IO) ends the
- * loader. */
+ * With a tokenizer each sample comes with the tokens of one of its captions: one drawn anew in each
+ * epoch by the stream keyed by (seed, PL_RANDOM_CAPTION, epoch, sample), the first in evaluation.
+ *
+ * A sample whose image or whose drawn caption is corrupt is named in the log, counted, and replaced
+ * by the sample one place on in stored order (so batches keep their size), image and caption
+ * together; past `skip_limit` of them the loader fails with PL_E_DATA. The replacement is augmented
+ * with the numbers of the sample it stands for, so that a batch that holds both does not hold the
+ * same pixels twice. What can't be read at all (PL_E_IO) ends the loader. */
 #ifndef PL_DATA_LOADER_H
 #define PL_DATA_LOADER_H
 
 #include "runtime/data/augment.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/tokenizer.h"
 
 typedef struct pl_loader pl_loader;
 
 typedef struct pl_loader_options {
-  const pl_dataset *dataset; /* outlives the loader */
-  pl_augment_options augment;
-  bool random; /* false: evaluation views, every view the same */
+  const pl_dataset *dataset;     /* outlives the loader */
+  const pl_tokenizer *tokenizer; /* NULL: no tokens; outlives the loader */
+  int context;                   /* tokens of a caption, padding included */
+  /* For evaluation: the stream is made of all captions of the dataset in stored order instead of
+   * its samples, so that `batch` counts captions, and leaves have no images. Needs a tokenizer,
+   * neither random nor shuffle, and a skip_limit of 0. */
+  bool all_captions;
+  pl_augment_options augment; /* unused with all_captions, as are the views */
+  bool random;                /* false: evaluation views, every view the same */
   bool shuffle;
   int64_t shuffle_block, shuffle_window; /* in samples; in blocks */
   uint64_t seed;
@@ -38,13 +48,16 @@ typedef struct pl_loader_options {
 /* A leaf ready for use; valid until the next pl_loader_next. */
 typedef struct pl_loader_leaf {
   int64_t step, leaf;
-  const float *images;   /* (views, leaf_samples, size, size, 3): first views, then second ones */
+  /* (views, leaf_samples, size, size, 3): first views, then second ones; NULL with all_captions */
+  const float *images;
+  const int32_t *tokens; /* (leaf_samples, context); NULL without a tokenizer */
   const int64_t *sample; /* (leaf_samples): indices in the dataset, after replacement */
   const int64_t *epoch;  /* (leaf_samples) */
 } pl_loader_leaf;
 
 /* Starts the threads. Memory: at most two steps' leaves and about 512 MB (but room for three leaves
- * in any case). PL_E_USAGE names the option that is out of range. Not collective. */
+ * in any case). PL_E_USAGE names the option that is out of range; PL_E_DATA, with a tokenizer, the
+ * first sample without a caption. Not collective. */
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
 /* Stops and joins the threads; NULL is allowed. */
 void pl_loader_destroy(pl_loader **loader);
