@@ -4,8 +4,8 @@
 
 #include "losses/clip_kinds.h"
 #include "losses/uniformity.h"
-#include "losses/vexp.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/vexp.h"
 
 struct pl_clip_loss {
   pl_comm *comm;

@@ -3,8 +3,8 @@
 #ifndef LOSSES_ROW_SCAN_H
 #define LOSSES_ROW_SCAN_H
 
-#include "losses/vexp.h"
 #include "runtime/base/lanes.h"
+#include "runtime/base/vexp.h"
 
 /* Below every similarity, yet finite, so that rows of which nothing has been seen give 0 and not
  * NaN. */

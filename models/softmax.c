@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "losses/tile_product.h"
-#include "losses/vexp.h"
 #include "runtime/base/lanes.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
+#include "runtime/base/vexp.h"
 
 /* A tile: so many rows of the batch in the scores, so many dimensions in the gradient. */
 enum { TILE = 64 };

@@ -1,10 +1,8 @@
-/* losses: powers, tile products, the pair sweep on one process, ntxent against PyTorch. */
+/* losses: the pair sweep on one process, ntxent against PyTorch. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "losses/ntxent.h"
-#include "losses/tile_product.h"
-#include "losses/vexp.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
@@ -17,108 +15,6 @@ static float *random_floats(size_t n, uint64_t which) {
   pl_random random = pl_random_stream(11, PL_RANDOM_TEST, 0, which, 0);
   for (size_t i = 0; i < n; i++) values[i] = pl_random_normal(&random);
   return values;
-}
-
-static void powers_are_within_rounding(void **state) {
-  (void)state;
-  double worst = 0;
-  enum { STEPS = 1000000 };
-  for (int i = 0; i < STEPS; i++) {
-    float x = (float)(-126 + 253.4 * i / STEPS);
-    double expected = exp2((double)x);
-    double error = fabs((double)pl_exp2f(x) - expected) / expected;
-    if (!(error <= worst)) worst = error;
-  }
-  CHECK_NEAR(worst, 0, 1.5 * 0x1p-23);
-  assert_true(pl_exp2f(0) == 1);
-  assert_true(pl_exp2f(-126) == 0x1p-126f);
-  assert_true(pl_exp2f(-126.001f) == 0);
-  assert_true(pl_exp2f(-1e30f) == 0);
-  assert_true(pl_exp2f(-INFINITY) == 0);
-  assert_true(isnan(pl_exp2f(NAN)));
-  assert_true(isnan(pl_exp2f(-NAN)));
-}
-
-/* Vector code and its remainder must give the bits of the single call, at every length. */
-static void powers_of_vectors_equal_single_ones(void **state) {
-  (void)state;
-  enum { N = 67 };
-  float x[N], y[N];
-  pl_random random = pl_random_stream(12, PL_RANDOM_TEST, 0, 0, 0);
-  for (int n = 0; n <= N; n++) {
-    for (int i = 0; i < n; i++) x[i] = 80 * pl_random_normal(&random);
-#pragma omp simd
-    for (int i = 0; i < n; i++) y[i] = pl_exp2f(x[i]);
-    for (int i = 0; i < n; i++) {
-      volatile float one = x[i];
-      float single = pl_exp2f(one);
-      assert_memory_equal(&y[i], &single, sizeof single);
-    }
-  }
-}
-
-/* One product with its naive counterpart in double precision. */
-static void check_product(int rows, int other_rows, int inner, int cols, bool transposed,
-                          bool accumulate) {
-  const pl_tile_spec spec = {.rows = {rows, other_rows},
-                             .inner = inner,
-                             .cols = cols,
-                             .out_stride = cols + 3,
-                             .transposed = transposed,
-                             .accumulate = accumulate,
-                             .slots = 2};
-  pl_tile_product *product;
-  CHECK_OK(pl_tile_product_create(&spec, &product));
-  float *right = random_floats((size_t)inner * (size_t)cols, 1);
-  char *packed = pl_alloc(pl_tile_packed_bytes(product), 1);
-  assert_non_null(packed);
-  CHECK_OK(pl_tile_pack(product, 1, right, packed));
-  for (int which = 0; which < PL_TILE_ROW_COUNTS && spec.rows[which] > 0; which++) {
-    int m = spec.rows[which];
-    float *left = random_floats((size_t)m * (size_t)inner, 2);
-    float *before = random_floats((size_t)m * (size_t)spec.out_stride, 3);
-    float *out = random_floats((size_t)m * (size_t)spec.out_stride, 3);
-    CHECK_OK(pl_tile_run(product, which, m, left, packed, out));
-    for (int i = 0; i < m; i++) {
-      for (int j = 0; j < cols; j++) {
-        double sum = accumulate ? before[i * spec.out_stride + j] : 0;
-        for (int k = 0; k < inner; k++)
-          sum += (double)left[i * inner + k] *
-                 (transposed ? right[j * inner + k] : right[k * cols + j]);
-        CHECK_NEAR(out[i * spec.out_stride + j], sum, 2e-5 * sqrt(inner));
-      }
-      assert_memory_equal(&out[i * spec.out_stride + cols], &before[i * spec.out_stride + cols],
-                          3 * sizeof *out);
-    }
-    pl_free(left);
-    pl_free(before);
-    pl_free(out);
-  }
-  pl_free(right);
-  pl_free(packed);
-  pl_tile_product_destroy(&product);
-  assert_null(product);
-}
-
-static void products_match_naive_ones(void **state) {
-  (void)state;
-  const int shapes[][4] = {{1, 0, 1, 1},    {2, 1, 5, 2},    {16, 7, 33, 17},
-                           {64, 37, 48, 5}, {31, 30, 1, 80}, {128, 0, 64, 96}};
-  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-    for (int kind = 0; kind < 4; kind++)
-      check_product(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], kind & 1, kind & 2);
-}
-
-static void product_refuses_other_row_counts(void **state) {
-  (void)state;
-  const pl_tile_spec spec = {.rows = {4}, .inner = 2, .cols = 2, .out_stride = 2, .slots = 1};
-  float values[8] = {0};
-  pl_tile_product *product;
-  CHECK_OK(pl_tile_product_create(&spec, &product));
-  CHECK_FAILS(PL_E_INTERNAL, "no kernel for 3 rows",
-              pl_tile_run(product, 0, 3, values, values, values));
-  pl_tile_product_destroy(&product);
-  pl_tile_product_destroy(&product);
 }
 
 /* A loss whose value is plain: L = Σ_i Σ_j c_j s_ij with c_j = j + 1, so that W_ij = c_i + c_j.
@@ -211,6 +107,106 @@ static void each_pair_comes_once(void **state) {
       {.width = 2, .leaf_rows = 9, .leaves = 2, .tile_rows = 100, .tile_cols = 1},
   };
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) check_order(*state, &options[i]);
+}
+
+/* The same with columns of another kind, and L = Σ_ij (j + 1) s_ij over rows i and columns j: the
+ * weight of a pair is j + 1 for its sweep and i + 1 for its mirror, told by the statistics. */
+static void two_kinds_finish(const void *context, const void *state, float *stats,
+                             double *figures) {
+  order_finish(context, state, stats, figures);
+  stats[1] = 2 * stats[0];
+}
+
+static void rows_weigh(const void *context, const pl_pair_tile *tile, const float *row_stats,
+                       const float *col_stats) {
+  (void)context;
+  for (int i = 0; i < tile->rows; i++)
+    for (int j = 0; j < tile->cols; j++)
+      tile->s[i * tile->stride + j] =
+          (float)(tile->first_col + j + 1) * row_stats[2 * i] * col_stats[2 * j + 1] / 2;
+}
+
+static void columns_weigh(const void *context, const pl_pair_tile *tile, const float *row_stats,
+                          const float *col_stats) {
+  (void)context;
+  for (int i = 0; i < tile->rows; i++)
+    for (int j = 0; j < tile->cols; j++)
+      tile->s[i * tile->stride + j] =
+          (float)(tile->first_row + i + 1) * row_stats[2 * i] * col_stats[2 * j + 1] / 2;
+}
+
+/* For each element: dx = Σ_j (j + 1) y_j and dy_j = (j + 1) Σ_i x_i. */
+static void check_two_gradients(const float *x, const float *y, const float *dx, const float *dy,
+                                int64_t rows, int width) {
+  double size = (double)rows * (double)rows;
+  for (int k = 0; k < width; k++) {
+    double sum = 0, weighted = 0;
+    for (int64_t j = 0; j < rows; j++) {
+      sum += x[j * width + k];
+      weighted += (double)(j + 1) * y[j * width + k];
+    }
+    for (int64_t i = 0; i < rows; i++) {
+      CHECK_NEAR(dx[i * width + k] / size, weighted / size, 1e-5);
+      CHECK_NEAR(dy[i * width + k] / size, (double)(i + 1) * sum / size, 1e-5);
+    }
+  }
+}
+
+static void check_two_kinds(pl_comm *comm, const pl_pair_options *options) {
+  pl_pair_sweep *sweep, *mirror;
+  CHECK_OK(pl_pair_sweep_create(comm, options, &sweep));
+  CHECK_OK(pl_pair_sweep_create_mirror(sweep, &mirror));
+  int64_t rows = pl_pair_total_rows(sweep);
+  assert_int_equal(pl_pair_total_rows(mirror), rows);
+  assert_memory_equal(pl_pair_shapes(mirror), pl_pair_shapes(sweep), sizeof *options);
+  size_t n = (size_t)(rows * options->width);
+  const pl_pair_loss of_rows = {.name = "two kinds",
+                                .stats = 2,
+                                .figures = 1,
+                                .state_bytes = sizeof(order_state),
+                                .context = &rows,
+                                .begin = order_begin,
+                                .gather = order_gather,
+                                .finish = two_kinds_finish,
+                                .weigh = rows_weigh};
+  pl_pair_loss of_columns = of_rows;
+  of_columns.weigh = columns_weigh;
+  float *x = random_floats(n, 4), *y = random_floats(n, 5);
+  float *dx = random_floats(n, 6), *dy = random_floats(n, 7);
+  double of_x, of_y;
+  CHECK_OK(pl_pair_gather_two(sweep, x, y));
+  CHECK_OK(pl_pair_gather_two(mirror, y, x));
+  CHECK_OK(pl_pair_statistics(sweep, &of_rows, &of_x));
+  CHECK_OK(pl_pair_statistics(mirror, &of_columns, &of_y));
+  CHECK_OK(pl_pair_gradient_two(sweep, &of_rows, mirror, dx));
+  CHECK_OK(pl_pair_gradient_two(mirror, &of_columns, sweep, dy));
+  check_two_gradients(x, y, dx, dy, rows, options->width);
+
+  /* New columns in the same place, though packed already by the other's turn. */
+  memcpy(y, x, n * sizeof *y);
+  CHECK_OK(pl_pair_gather_two(sweep, x, y));
+  CHECK_OK(pl_pair_statistics(sweep, &of_rows, &of_x));
+  CHECK_OK(pl_pair_statistics(mirror, &of_columns, &of_y));
+  assert_true(of_x == of_y);
+  CHECK_OK(pl_pair_gradient_two(sweep, &of_rows, mirror, dx));
+  CHECK_OK(pl_pair_gradient_two(mirror, &of_columns, sweep, dy));
+  check_two_gradients(x, y, dx, dy, rows, options->width);
+  pl_free(x);
+  pl_free(y);
+  pl_free(dx);
+  pl_free(dy);
+  pl_pair_sweep_destroy(&mirror);
+  pl_pair_sweep_destroy(&sweep);
+}
+
+static void columns_may_be_of_another_kind(void **state) {
+  const pl_pair_options options[] = {
+      {.width = 3, .leaf_rows = 1, .leaves = 1},
+      {.width = 8, .leaf_rows = 10, .leaves = 3, .tile_rows = 3, .tile_cols = 7},
+      {.width = 16, .leaf_rows = 130, .leaves = 5},
+  };
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+    check_two_kinds(*state, &options[i]);
 }
 
 static void senseless_shapes_are_refused(void **state) {
@@ -340,11 +336,8 @@ static int stop(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(powers_are_within_rounding),
-      cmocka_unit_test(powers_of_vectors_equal_single_ones),
-      cmocka_unit_test(products_match_naive_ones),
-      cmocka_unit_test(product_refuses_other_row_counts),
       cmocka_unit_test(each_pair_comes_once),
+      cmocka_unit_test(columns_may_be_of_another_kind),
       cmocka_unit_test(senseless_shapes_are_refused),
       cmocka_unit_test(bits_do_not_depend_on_threads),
       cmocka_unit_test(memory_is_linear),
