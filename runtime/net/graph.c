@@ -164,16 +164,33 @@ static bool set_window(pl_graph *g, pl_op *op, pl_window window) {
   return true;
 }
 
-pl_value pl_conv2d(pl_graph *g, const char *name, pl_value x, int out_channels, pl_window window) {
+static pl_value conv(pl_graph *g, const char *name, pl_value x, int out_channels, pl_window window,
+                     pl_init init) {
   pl_op op;
   if (!begin(g, PL_OP_CONV, name, x, &op) || !set_window(g, &op, window)) return -1;
   if (out_channels < 1) return PL_BUILD_ERROR(g, "%s: %d output channels", op.name, out_channels);
   op.out_shape.channels = out_channels;
   int64_t dim[4] = {out_channels, op.in_shape.channels, window.kernel, window.kernel};
-  double fan_out = (double)out_channels * window.kernel * window.kernel;
-  pl_init init = {PL_INIT_NORMAL, (float)sqrt(2 / fan_out)};
   if (!pl_build_param_of(g, &op, "weight", PL_PARAM_WEIGHT, 4, dim, init, &op.weight)) return -1;
   return pl_build_append(g, &op);
+}
+
+pl_value pl_conv2d(pl_graph *g, const char *name, pl_value x, int out_channels, pl_window window) {
+  double fan_out = (double)out_channels * window.kernel * window.kernel;
+  return conv(g, name, x, out_channels, window,
+              (pl_init){PL_INIT_NORMAL, (float)sqrt(2 / fan_out)});
+}
+
+pl_value pl_patches(pl_graph *g, const char *name, pl_value x, int out_channels, int patch) {
+  if (!pl_build_usable(g, name, x)) return -1;
+  pl_shape in = g->op[x].out_shape;
+  if (patch < 1 || in.height % patch != 0 || in.width % patch != 0) {
+    return PL_BUILD_ERROR(g, "%s: %d×%d pixels are no multiple of the patch %d", name, in.height,
+                          in.width, patch);
+  }
+  double fan_in = (double)in.channels * patch * patch;
+  return conv(g, name, x, out_channels, (pl_window){.kernel = patch, .stride = patch},
+              (pl_init){PL_INIT_UNIFORM, (float)(1 / sqrt(fan_in))});
 }
 
 pl_value pl_batch_norm(pl_graph *g, const char *name, pl_value x, float epsilon, float momentum,

@@ -93,6 +93,12 @@ pl_value pl_input(pl_graph *g, pl_shape shape);
  * as torchvision's ResNets). */
 pl_value pl_conv2d(pl_graph *g, const char *name, pl_value x, int out_channels, pl_window window);
 
+/* The patch embedding of vision transformers: a convolution whose windows tile the image, without
+ * bias; "name.weight" (out, in, patch, patch), uniform in ±1/sqrt(in · patch²), as PyTorch's
+ * default.
+ */
+pl_value pl_patches(pl_graph *g, const char *name, pl_value x, int out_channels, int patch);
+
 /* Batch norm over rows and positions (Ioffe & Szegedy 2015): "name.weight", "name.bias",
  * "name.running_mean", "name.running_var". `gain` is the initial weight. */
 pl_value pl_batch_norm(pl_graph *g, const char *name, pl_value x, float epsilon, float momentum,
