@@ -187,6 +187,56 @@ static void what_the_backend_lacks_is_named(void **state) {
   pl_space_destroy(&space);
 }
 
+/* Reads texts: the ids are needed again by the selection's backward pass, and nobody asks for their
+ * gradient. */
+static pl_value text_network(pl_graph *g, pl_value tokens) {
+  pl_value x = pl_dropout(g, pl_embedding(g, "embedding", tokens, 9, 8), 0.5F);
+  x = pl_select_position(g, pl_dropout(g, x, 0.5F), tokens, PL_SELECT_END);
+  return pl_linear(g, "head", x, 3, false);
+}
+
+static void token_ids_get_no_gradient(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_options options = {
+      .build = text_network, .vocabulary = 9, .shape = {4, 1, 1}, .rows = 16, .leaves = 1};
+  rig_create(&rig, &options);
+  assert_int_equal(rig.net->steps, 1 + 5);
+  const pl_step *embedding = find_step(rig.net, "embedding");
+  assert_true(embedding->spec.in_type == PL_I32 && !embedding->spec.need_dx);
+  assert_true(embedding->backward);
+  const pl_step *select = &rig.net->step[4];
+  assert_int_equal(select->op.kind, PL_OP_SELECT);
+  assert_false(pl_net_needs_dskip(rig.net, select));
+  assert_int_equal(select->dskip_part.arena, PL_ARENA_NONE);
+  assert_int_equal(rig.net->gradient[0].arena, PL_ARENA_NONE);
+  assert_int_equal(rig.net->value[0].arena, PL_ARENA_HELD);
+  /* 64 ids, and the head's 16 × 8 inputs */
+  assert_int_equal(pl_net_get_costs(rig.net).held_bytes, 256 + 512);
+  rig_destroy(&rig);
+}
+
+static pl_value dropped_input(pl_graph *g, pl_value x) {
+  return pl_dropout(g, pl_linear(g, "a", pl_dropout(g, x, 0.5F), 4, true), 0.5F);
+}
+
+static void dropouts_are_for_training(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_options options = {.build = dropped_input, .shape = {1, 1, 4}, .rows = 2, .leaves = 1};
+  rig_create(&rig, &options);
+  assert_int_equal(rig.net->steps, 4);
+  /* Before any parameter a gradient is nobody's. */
+  assert_false(rig.net->step[1].backward);
+  rig_destroy(&rig);
+  options.inference = true;
+  rig_create(&rig, &options);
+  assert_int_equal(rig.net->steps, 2);
+  assert_int_equal(rig.net->step[1].op.input[0], 0);
+  assert_int_equal(pl_net_output_features(rig.net), 4);
+  rig_destroy(&rig);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(norms_take_in_additions_and_relus),
@@ -195,6 +245,8 @@ int main(void) {
       cmocka_unit_test(memory_and_work_are_exact),
       cmocka_unit_test(outputs_are_f32),
       cmocka_unit_test(what_the_backend_lacks_is_named),
+      cmocka_unit_test(token_ids_get_no_gradient),
+      cmocka_unit_test(dropouts_are_for_training),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,69 @@ static pl_value residual(pl_graph *g, pl_value x) {
   return pl_l2_normalize(g, pl_linear(g, "proj.1", h, 4, true), 1e-12F);
 }
 
+static pl_value layer_norm(pl_graph *g, pl_value x) {
+  return pl_layer_norm(g, "n", pl_conv2d(g, "a", x, 5, HALF), 1e-5F);
+}
+static pl_value layer_norm_first(pl_graph *g, pl_value x) {
+  return pl_linear(g, "l", pl_layer_norm(g, "n", x, 1e-5F), 2, true);
+}
+static pl_value gelu(pl_graph *g, pl_value x) {
+  return pl_gelu_of(g, pl_linear(g, "a", x, 5, true), PL_GELU_EXACT);
+}
+static pl_value quick_gelu(pl_graph *g, pl_value x) {
+  return pl_gelu_of(g, pl_linear(g, "a", x, 5, true), PL_GELU_QUICK);
+}
+static pl_value each(pl_graph *g, pl_value x) {
+  pl_value a = pl_linear_each(g, "a.weight", "a.bias", x, 4, 0.3F);
+  return pl_linear_each(g, "b.weight", NULL, a, 3, 0.3F);
+}
+static pl_value project(pl_graph *g, pl_value x) {
+  return pl_project(g, "b", pl_project(g, "a", x, 5, true, 0.3F), 4, false, 0.3F);
+}
+static pl_value positions(pl_graph *g, pl_value x) {
+  return pl_positions(g, "p", "class", pl_conv2d(g, "a", x, 4, HALF), 0.3F);
+}
+static pl_value first_position(pl_graph *g, pl_value x) {
+  return pl_select_position(g, positions(g, x), -1, PL_SELECT_FIRST);
+}
+static pl_value dropout(pl_graph *g, pl_value x) {
+  return pl_dropout(g, pl_linear(g, "a", x, 9, true), 0.4F);
+}
+static pl_value attend(pl_graph *g, pl_value x, bool causal) {
+  pl_value sequence = pl_positions(g, "p", NULL, pl_conv2d(g, "a", x, 4, HALF), 0.3F);
+  pl_value qkv = pl_linear_each(g, "qkv.weight", "qkv.bias", sequence, 12, 0.3F);
+  return pl_attention(g, "attn", qkv, 2, causal);
+}
+static pl_value attention(pl_graph *g, pl_value x) { return attend(g, x, false); }
+static pl_value causal_attention(pl_graph *g, pl_value x) { return attend(g, x, true); }
+
+/* A block of a transformer, with dropouts. */
+static pl_value block(pl_graph *g, pl_value x, bool causal) {
+  pl_value qkv =
+      pl_linear_each(g, "in.weight", "in.bias", pl_layer_norm(g, "ln_1", x, 1e-5F), 24, 0.2F);
+  pl_value y = pl_attention(g, "attn", qkv, 2, causal);
+  y = pl_linear_each(g, "out.weight", "out.bias", y, 8, 0.2F);
+  x = pl_add(g, x, pl_dropout(g, y, 0.2F));
+  y = pl_linear_each(g, "fc.weight", "fc.bias", pl_layer_norm(g, "ln_2", x, 1e-5F), 16, 0.2F);
+  y = pl_linear_each(g, "proj.weight", "proj.bias", pl_gelu_of(g, y, PL_GELU_EXACT), 8, 0.2F);
+  return pl_add(g, x, pl_dropout(g, y, 0.2F));
+}
+
+static pl_value vision_transformer(pl_graph *g, pl_value x) {
+  x = pl_conv2d(g, "conv1", x, 8, (pl_window){2, 2, 0});
+  x = pl_layer_norm(g, "ln_pre", pl_positions(g, "p", "class", x, 0.3F), 1e-5F);
+  x = pl_select_position(g, block(g, x, false), -1, PL_SELECT_FIRST);
+  x = pl_project(g, "head", pl_layer_norm(g, "ln_post", x, 1e-5F), 5, true, 0.3F);
+  return pl_l2_normalize(g, x, 1e-12F);
+}
+
+static pl_value text_transformer(pl_graph *g, pl_value tokens) {
+  pl_value x = pl_embedding(g, "tokens", tokens, 7, 8);
+  x = block(g, pl_positions(g, "p", NULL, x, 0.3F), true);
+  x = pl_select_position(g, pl_layer_norm(g, "ln_final", x, 1e-5F), tokens, PL_SELECT_END);
+  return pl_l2_normalize(g, pl_project(g, "head", x, 5, true, 0.3F), 1e-12F);
+}
+
 /* The loss has kinks: the zero of a ReLU, equal inputs of a maximum. On which side of them a
  * forward pass ran is hashed here, by a backend that wraps the reference. */
 static uint64_t side;
@@ -191,19 +254,23 @@ typedef struct net_case {
   net_builder build;
 } net_case;
 
-static void check_case(net_case c, pl_norm_scope scope, int rows, int64_t leaves, double relative) {
+static void check_network(const char *name, rig_options options, double relative) {
   pl_backend watched = *pl_reference_backend();
   watched.forward = watched_forward;
   watched.forward_apply = watched_apply;
+  options.backend = &watched;
   net_rig rig;
-  rig_create(&rig, &(rig_options){.build = c.build,
-                                  .shape = {6, 6, 3},
-                                  .rows = rows,
-                                  .leaves = leaves,
-                                  .scope = scope,
-                                  .backend = &watched});
-  check_gradients(c.name, &rig, relative);
+  rig_create(&rig, &options);
+  check_gradients(name, &rig, relative);
   rig_destroy(&rig);
+}
+
+static void check_case(net_case c, pl_norm_scope scope, int rows, int64_t leaves, double relative) {
+  check_network(
+      c.name,
+      (rig_options){
+          .build = c.build, .shape = {6, 6, 3}, .rows = rows, .leaves = leaves, .scope = scope},
+      relative);
 }
 
 static void operations_match_finite_differences(void **state) {
@@ -225,6 +292,17 @@ static void operations_match_finite_differences(void **state) {
       {"norm, relu", norm_relu},
       {"norm, add, relu", norm_add_relu},
       {"norm of the input", norm_first},
+      {"layer norm", layer_norm},
+      {"layer norm of the input", layer_norm_first},
+      {"gelu", gelu},
+      {"quick gelu", quick_gelu},
+      {"each position", each},
+      {"project", project},
+      {"positions", positions},
+      {"first position", first_position},
+      {"dropout", dropout},
+      {"attention", attention},
+      {"causal attention", causal_attention},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     check_case(cases[i], PL_NORM_MICRO, 2, 2, 2e-3);
@@ -245,6 +323,12 @@ static void networks_match_finite_differences(void **state) {
   /* Each layer's values are rounded to f32, so differences of the loss are coarser than above. */
   check_case((net_case){"residual", residual}, PL_NORM_MICRO, 4, 2, 1e-2);
   check_case((net_case){"residual", residual}, PL_NORM_GLOBAL, 2, 3, 1e-2);
+  check_case((net_case){"vision transformer", vision_transformer}, PL_NORM_MICRO, 2, 2, 1e-2);
+  check_network(
+      "text transformer",
+      (rig_options){
+          .build = text_transformer, .shape = {6, 1, 1}, .vocabulary = 7, .rows = 3, .leaves = 2},
+      1e-2);
 }
 
 int main(void) {
