@@ -13,12 +13,17 @@ static kind ascii_kind(unsigned char byte) {
   return byte >= '0' && byte <= '9' ? NUMBER : OTHER;
 }
 
+/* A mark without letter of its own that, without regard to case, is the letter iota: the patterns
+ * for letters and for anything else both pass it by. */
+enum { COMBINING_IOTA = 0x345 };
+
 /* The kind of the character at the start of `text` and its bytes. */
 static kind kind_at(const char *text, size_t size, size_t *bytes) {
   *bytes = 1;
   if ((unsigned char)text[0] < 0x80) return ascii_kind((unsigned char)text[0]);
   utf8proc_int32_t rune = 0;
   *bytes = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &rune);
+  if (rune == COMBINING_IOTA) return BLANK;
   switch (utf8proc_category(rune)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -62,10 +67,11 @@ static size_t fixed_word(const char *text, size_t size) {
 }
 
 size_t pl_text_next_word(const char *text, size_t size, size_t *at, const char **word) {
-  if (*at < size && text[*at] == ' ') (*at)++;
+  size_t bytes = 0;
+  while (*at < size && kind_at(text + *at, size - *at, &bytes) == BLANK) *at += bytes;
   if (*at >= size) return 0;
   size_t from = *at;
-  size_t bytes = fixed_word(text + from, size - from);
+  bytes = fixed_word(text + from, size - from);
   size_t end = from + bytes;
   if (bytes == 0) {
     kind first = kind_at(text + from, size - from, &bytes);
