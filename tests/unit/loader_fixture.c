@@ -19,6 +19,13 @@ void make_image(int sample, uint8_t image[IMAGE_BYTES]) {
   }
 }
 
+int caption_count(int sample) { return 1 + sample % CAPTIONS_MAX; }
+
+void make_caption(int sample, int index, char text[CAPTION_BYTES]) {
+  int blanks = sample % 8 == 5 ? CAPTION_BYTES / 2 + sample : 1;
+  snprintf(text, CAPTION_BYTES, "c%d%*ss%d.", index, blanks, "", sample);
+}
+
 /* The first sample of a shard. */
 static int shard_first(int shard) { return SAMPLES * shard / SHARDS; }
 
@@ -26,22 +33,32 @@ int shard_samples(int shard) { return shard_first(shard + 1) - shard_first(shard
 
 static void write_dataset(const char *folder) {
   const pl_shard_options options = {
-      .storage = PL_IMAGE_PIXELS, .height = HEIGHT, .width = WIDTH, .captions = false};
+      .storage = PL_IMAGE_PIXELS, .height = HEIGHT, .width = WIDTH, .captions = true};
   pl_shard_record records[SHARDS];
   for (int shard = 0, sample = 0; shard < SHARDS; shard++) {
     pl_shard_writer *writer = NULL;
     CHECK_OK(pl_shard_writer_open(folder, shard, &options, &writer));
     for (; sample < shard_first(shard + 1); sample++) {
       uint8_t image[IMAGE_BYTES];
+      char text[CAPTIONS_MAX][CAPTION_BYTES];
+      const char *captions[CAPTIONS_MAX];
       make_image(sample, image);
-      const pl_sample stored = {
-          .image = image, .image_bytes = IMAGE_BYTES, .label = sample % 3, .id = 100 + sample};
+      for (int k = 0; k < CAPTIONS_MAX; k++) {
+        make_caption(sample, k, text[k]);
+        captions[k] = text[k];
+      }
+      const pl_sample stored = {.image = image,
+                                .image_bytes = IMAGE_BYTES,
+                                .label = sample % 3,
+                                .id = 100 + sample,
+                                .captions = caption_count(sample),
+                                .caption = captions};
       CHECK_OK(pl_shard_writer_add(writer, &stored));
     }
     CHECK_OK(pl_shard_writer_finish(&writer, &records[shard]));
   }
   const char *names[] = {"a", "b", "c"};
-  CHECK_OK(pl_dataset_manifest_write(folder, "image", &options, SHARDS, records, 3, names));
+  CHECK_OK(pl_dataset_manifest_write(folder, "image-text", &options, SHARDS, records, 3, names));
 }
 
 int set_up(void **state) {
@@ -111,7 +128,8 @@ served *serve_all(const pl_loader_options *options, int64_t *skipped) {
     all[k].leaf = leaf.leaf;
     memcpy(all[k].sample, leaf.sample, sizeof all[k].sample);
     memcpy(all[k].epoch, leaf.epoch, sizeof all[k].epoch);
-    memcpy(all[k].images, leaf.images, sizeof all[k].images);
+    if (leaf.images) memcpy(all[k].images, leaf.images, sizeof all[k].images);
+    if (leaf.tokens) memcpy(all[k].tokens, leaf.tokens, sizeof all[k].tokens);
   }
   assert_true(pl_loader_wait_ms(loader) >= 0);
   if (skipped) *skipped = pl_loader_skipped(loader);
@@ -120,22 +138,43 @@ served *serve_all(const pl_loader_options *options, int64_t *skipped) {
   return all;
 }
 
-void damage(const fixture *f, int sample) {
+/* Flips a bit in the middle of the only place in a sample's shard that holds these bytes. */
+static void damage_bytes(const fixture *f, int sample, const void *bytes, size_t size) {
   int shard = -1;
   int64_t position = -1;
   pl_dataset_locate(f->dataset, sample, &shard, &position);
   const char *path = pl_dataset_shard_path(f->dataset, shard);
   char *file = NULL;
-  size_t size = 0;
-  CHECK_OK(pl_read_file(path, 1 << 24, &file, &size));
-  uint8_t image[IMAGE_BYTES];
-  make_image(sample, image);
-  const char *found = memmem(file, size, image, IMAGE_BYTES);
+  size_t file_size = 0;
+  CHECK_OK(pl_read_file(path, 1 << 24, &file, &file_size));
+  const char *found = memmem(file, file_size, bytes, size);
   assert_non_null(found);
   int fd = open(path, O_WRONLY);
   assert_true(fd >= 0);
-  uint8_t other = image[50] ^ 4;
-  assert_int_equal(pwrite(fd, &other, 1, found - file + 50), 1);
+  char other = found[size / 2] ^ 4;
+  assert_int_equal(pwrite(fd, &other, 1, found - file + (off_t)(size / 2)), 1);
   close(fd);
   pl_free(file);
+}
+
+void damage(const fixture *f, int sample) {
+  uint8_t image[IMAGE_BYTES];
+  make_image(sample, image);
+  damage_bytes(f, sample, image, IMAGE_BYTES);
+}
+
+void damage_caption(const fixture *f, int sample, int index) {
+  char text[CAPTION_BYTES];
+  make_caption(sample, index, text);
+  damage_bytes(f, sample, text, strlen(text));
+}
+
+pl_tokenizer *open_tokenizer(const fixture *f) {
+  static const char merges[] = "#version: 0\nq q\n";
+  pl_tokenizer *tokenizer = NULL;
+  char path[PL_PATH_MAX];
+  CHECK_OK(pl_path_join(f->folder, "merges.txt", path));
+  CHECK_OK(pl_write_file_durably(path, merges, strlen(merges)));
+  CHECK_OK(pl_tokenizer_open(path, &tokenizer));
+  return tokenizer;
 }
