@@ -35,7 +35,7 @@ static void note_samples(pass *p, const int64_t *sample) {
   }
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **images) {
+static pl_status fetch(void *context, int64_t leaf, const void **input) {
   pass *p = context;
   (void)leaf;
   pl_comm_alive(p->comm, -1, "embedding");
@@ -44,7 +44,7 @@ static pl_status fetch(void *context, int64_t leaf, const void **images) {
                    (int64_t)((double)p->samples * (double)p->done / (double)p->leaves));
   pl_loader_leaf ready;
   PL_TRY(pl_loader_next(p->loader, &ready));
-  *images = ready.images;
+  *input = p->options->tokenizer ? (const void *)ready.tokens : ready.images;
   note_samples(p, ready.sample);
   p->done++;
   return PL_OK;
@@ -66,13 +66,22 @@ static uint64_t seed_of(const pass *p) {
   return high << 32 | pl_random_bits(&stream);
 }
 
+/* What there is to embed without a limit. */
+static int64_t all_of(const pass *p) {
+  const pl_dataset_info *info = pl_dataset_get_info(p->dataset);
+  return p->options->tokenizer ? info->captions : info->samples;
+}
+
 static pl_status start_loader(pass *p) {
   const pl_config *config = p->config;
   pl_loader_options options = {
       .dataset = p->dataset,
+      .tokenizer = p->options->tokenizer,
+      .context = (int)config->model.text.context,
+      .all_captions = p->options->tokenizer != NULL,
       .augment = p->options->random ? views_of(config) : pl_augment_settings(config),
       .random = p->options->random,
-      .shuffle = p->samples < pl_dataset_get_info(p->dataset)->samples,
+      .shuffle = p->samples < all_of(p),
       .shuffle_block = config->data.shuffle_block,
       .shuffle_window = config->data.shuffle_window,
       .seed = seed_of(p),
@@ -105,12 +114,13 @@ static pl_status embed_leaves(pass *p, pl_net *encoder) {
 static pl_status embed(pass *p, pl_net *encoder, const char *what) {
   pl_representations *out = p->out;
   int64_t micro = p->config->eval.micro;
-  p->samples = pl_dataset_get_info(p->dataset)->samples;
+  p->samples = all_of(p);
   if (p->options->limit > 0) p->samples = smaller(p->options->limit, p->samples);
   p->total_leaves = (p->samples + micro - 1) / micro;
   pl_tree_part(p->total_leaves, pl_comm_size(p->comm), pl_comm_rank(p->comm), &p->first_leaf,
                &p->leaves);
-  p->progress = pl_progress_start(what, "images", p->samples, pl_comm_rank(p->comm) == 0);
+  p->progress = pl_progress_start(what, p->options->tokenizer ? "texts" : "images", p->samples,
+                                  pl_comm_rank(p->comm) == 0);
   out->first = p->first_leaf * micro;
   out->count = p->leaves > 0 ? smaller(p->leaves * micro, p->samples - out->first) : 0;
   out->width = pl_net_output_features(encoder);

@@ -5,6 +5,7 @@
 #include "comm/comm.h"
 #include "runtime/config/config.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/tokenizer.h"
 #include "runtime/net/net.h"
 
 /* Which samples, and which views of them; all zero: every sample, evaluation views. */
@@ -12,6 +13,8 @@ typedef struct pl_embed_options {
   bool random;   /* crops and flips, no colours, drawn anew for each (run.seed, epoch, sample) */
   int64_t epoch; /* of random views */
   int64_t limit; /* > 0: only so many samples, drawn by run.seed (and epoch, for random views) */
+  /* Not NULL: all captions of the dataset, in stored order, instead of its images. */
+  const pl_tokenizer *tokenizer;
 } pl_embed_options;
 
 /* The representations that this rank computed: those of samples [first, first + count), or with a
@@ -23,7 +26,8 @@ typedef struct pl_representations {
   int width;
   float *values;   /* (count, width) */
   int32_t *labels; /* (count); -1 without label */
-  int64_t *sample; /* (count): indices in the dataset; ascending unless there is a limit */
+  int64_t *sample; /* (count): indices in the dataset, of captions that of their sample; ascending
+                    * unless there is a limit */
 } pl_representations;
 
 /* Sends views of samples through `encoder` (compiled for eval.micro rows, loaded). `what`
