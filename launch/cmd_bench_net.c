@@ -8,6 +8,8 @@
 #include "launch/command.h"
 #include "models/projector.h"
 #include "models/resnet.h"
+#include "models/text_transformer.h"
+#include "models/vit.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
@@ -19,14 +21,17 @@
 enum { STEPS_MAX = 10000, STEPS_LEAST = 3, BUCKET_BYTES = 4 << 20 };
 
 /* In the order of the words in the table of options. */
+enum { ENCODER_VIT = 3, ENCODER_TEXT };
+static const char *const encoders[] = {"resnet18", "resnet34", "resnet50", "vit", "text"};
 static const int depths[] = {18, 34, 50};
 static const pl_stem stems[] = {PL_STEM_CIFAR, PL_STEM_IMAGENET};
 static const pl_norm_scope scopes[] = {PL_NORM_MICRO, PL_NORM_GLOBAL};
 enum { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16 };
 
 typedef struct bench {
-  int64_t encoder, stem, width, size, micro, views, leaves, scope, precision, threads;
-  double seconds;
+  int64_t encoder, stem, width, size, patch, layers, context, vocabulary;
+  int64_t micro, views, leaves, scope, precision, threads;
+  double seconds, dropout;
   bool recompute, ops, json;
 
   pl_ranks ranks;
@@ -42,6 +47,7 @@ typedef struct bench {
   float *master, *gradient, *buffers;
   void *image;
   float *pictures;   /* one leaf's, used for all */
+  int32_t *tokens;   /* the same for texts */
   float *out, *dout; /* (leaves * rows, features) */
   int64_t step;
 } bench;
@@ -57,18 +63,46 @@ static pl_status choose_type(bench *b) {
 }
 
 /* The encoder and projector that SimCLR trains (512 → 512 → 128 on a ResNet-18). */
-static pl_status build(bench *b) {
+static pl_value build_resnet(bench *b) {
   pl_resnet_options resnet = {.depth = depths[b->encoder],
                               .stem = stems[b->stem],
                               .width = (int)b->width,
                               .norm_epsilon = 1e-5F,
                               .norm_momentum = 0.1F};
   int64_t projector[] = {pl_resnet_features(&resnet), 128};
-  PL_TRY(pl_space_create(&b->space));
-  PL_TRY(pl_graph_create(b->space, "", &b->graph));
   pl_value x = pl_input(b->graph, (pl_shape){(int)b->size, (int)b->size, 3});
   x = pl_resnet(b->graph, "encoder.", &resnet, x);
-  x = pl_mlp_projector(b->graph, "projector.", x, 2, projector, true, 1e-5F, 0.1F);
+  return pl_mlp_projector(b->graph, "projector.", x, 2, projector, true, 1e-5F, 0.1F);
+}
+
+/* The tower of images or texts and the projection that CLIP trains. */
+static pl_value build_transformer(bench *b) {
+  int width = (int)b->width;
+  pl_transformer_options blocks = {.layers = (int)b->layers,
+                                   .heads = width < 64 ? 1 : width / 64,
+                                   .mlp_ratio = 4,
+                                   .causal = b->encoder == ENCODER_TEXT,
+                                   .dropout = (float)b->dropout};
+  pl_vit_options vit = {.patch = (int)b->patch, .width = width, .blocks = blocks};
+  pl_text_options text = {.vocabulary = (int)b->vocabulary,
+                          .context = (int)b->context,
+                          .width = width,
+                          .blocks = blocks};
+  pl_value x;
+  if (b->encoder == ENCODER_VIT) {
+    x = pl_input(b->graph, (pl_shape){(int)b->size, (int)b->size, 3});
+    x = pl_vit(b->graph, "visual.", &vit, x);
+  } else {
+    x = pl_tokens(b->graph, text.context);
+    x = pl_text_transformer(b->graph, "", &text, x);
+  }
+  return pl_project(b->graph, "projection", x, 512, true, 0.02F);
+}
+
+static pl_status build(bench *b) {
+  PL_TRY(pl_space_create(&b->space));
+  PL_TRY(pl_graph_create(b->space, "", &b->graph));
+  pl_value x = b->encoder < ENCODER_VIT ? build_resnet(b) : build_transformer(b);
   b->output = pl_l2_normalize(b->graph, x, 1e-12F);
   PL_TRY(pl_graph_finish(b->graph));
   return pl_space_seal(b->space, b->type, BUCKET_BYTES);
@@ -113,11 +147,16 @@ static pl_status make_values(bench *b) {
   b->buffers = pl_alloc((size_t)pl_space_buffer_elements(b->space), sizeof *b->buffers);
   b->image = pl_alloc(pl_space_image_bytes(b->space), 1);
   b->pictures = pl_alloc(pictures, sizeof *b->pictures);
+  b->tokens = pl_alloc(pictures, sizeof *b->tokens);
   b->out = pl_alloc(out, sizeof *b->out);
   b->dout = pl_alloc(out, sizeof *b->dout);
-  if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->out || !b->dout)
+  if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->tokens ||
+      !b->out || !b->dout)
     return PL_E_INTERNAL;
   fill_normal(b->pictures, pictures, 1, 0);
+  pl_random random = pl_random_stream(1, PL_RANDOM_TEST, 2, 0, 0);
+  for (size_t i = 0; i < pictures; i++)
+    b->tokens[i] = (int32_t)pl_random_below(&random, (uint64_t)b->vocabulary);
   fill_normal(b->dout, out, 1e-3F, 1);
   pl_slice_init_params(b->space, b->slice, 1, b->master);
   pl_space_init_buffers(b->space, b->buffers);
@@ -125,15 +164,17 @@ static pl_status make_values(bench *b) {
   return PL_OK;
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **images) {
+static pl_status fetch(void *context, int64_t leaf, const void **input) {
   (void)leaf;
-  *images = ((const bench *)context)->pictures;
+  const bench *b = context;
+  *input = b->encoder == ENCODER_TEXT ? (const void *)b->tokens : b->pictures;
   return PL_OK;
 }
 
 static pl_status train_step(bench *b) {
   double norm;
   PL_TRY(pl_net_load(b->net, b->image, b->buffers));
+  pl_exec_draw(b->exec, 1, (uint32_t)b->step, 0);
   PL_TRY(pl_exec_forward(b->exec, fetch, b, b->out, b->buffers));
   PL_TRY(pl_exec_backward(b->exec, fetch, b, b->dout, b->sums));
   memcpy(b->gradient, pl_gradsum_total(b->sums),
@@ -215,18 +256,18 @@ static void print_result(const bench *b, const double *times, int count) {
   double median = times[count / 2];
   if (b->json) {
     printf(
-        "{\"encoder\": \"resnet%d\", \"width\": %lld, \"size\": %lld, \"micro\": %lld, "
+        "{\"encoder\": \"%s\", \"width\": %lld, \"size\": %lld, \"micro\": %lld, "
         "\"views\": %lld, \"leaves\": %lld, \"precision\": \"%s\", \"steps\": %d, "
         "\"samples_per_s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}, "
         "\"gflops\": %.6g, \"activation_bytes\": %zu}\n",
-        depths[b->encoder], (long long)b->width, (long long)b->size, (long long)b->micro,
+        encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->micro,
         (long long)b->views, (long long)b->leaves, pl_dtype_name(b->type), count,
         1000 * samples / median, 1000 * samples / times[count - 1], 1000 * samples / times[0],
         rate(flops, median), pl_exec_bytes(b->exec));
     return;
   }
-  printf("resnet%d, width %lld, %lldx%lld, %lld views of %lld samples, %lld leaves, %s\n",
-         depths[b->encoder], (long long)b->width, (long long)b->size, (long long)b->size,
+  printf("%s, width %lld, %lldx%lld, %lld views of %lld samples, %lld leaves, %s\n",
+         encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->size,
          (long long)b->views, (long long)b->micro, (long long)b->leaves, pl_dtype_name(b->type));
   printf("%.1f samples/s [%.1f, %.1f] over %d steps, %.0f GFLOP/s, %.0f MB of activations\n",
          1000 * samples / median, 1000 * samples / times[count - 1], 1000 * samples / times[0],
@@ -251,7 +292,8 @@ done:
 }
 
 static void free_all(bench *b) {
-  void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures, b->out, b->dout};
+  void *blocks[] = {b->master,   b->gradient, b->buffers, b->image,
+                    b->pictures, b->tokens,   b->out,     b->dout};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
   pl_optim_destroy(&b->optim);
   pl_gradsum_destroy(&b->sums);
@@ -263,12 +305,28 @@ static void free_all(bench *b) {
 }
 
 static pl_status bench_net(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  bench b = {.width = 64, .size = 32, .micro = 64, .views = 2, .leaves = 1, .seconds = 10};
+  bench b = {.width = 64,
+             .size = 32,
+             .patch = 16,
+             .layers = 12,
+             .context = 77,
+             .vocabulary = 49408,
+             .micro = 64,
+             .views = 2,
+             .leaves = 1,
+             .seconds = 10};
   const pl_option table[] = {
-      {"encoder", PL_OPTION_CHOICE, &b.encoder, "network", 0, 0, "resnet18|resnet34|resnet50"},
+      {"encoder", PL_OPTION_CHOICE, &b.encoder, "network", 0, 0,
+       "resnet18|resnet34|resnet50|vit|text"},
       {"stem", PL_OPTION_CHOICE, &b.stem, "its first layers", 0, 0, "cifar|imagenet"},
-      {"width", PL_OPTION_INT, &b.width, "channels of the first stage", 1, 1024, NULL},
+      {"width", PL_OPTION_INT, &b.width, "channels of a ResNet's first stage, or of a transformer",
+       1, 4096, NULL},
       {"size", PL_OPTION_INT, &b.size, "side of the images", 8, 1024, NULL},
+      {"patch", PL_OPTION_INT, &b.patch, "side of a vision transformer's patches", 1, 1024, NULL},
+      {"layers", PL_OPTION_INT, &b.layers, "blocks of a transformer", 1, 128, NULL},
+      {"context", PL_OPTION_INT, &b.context, "tokens of a text", 1, 4096, NULL},
+      {"vocabulary", PL_OPTION_INT, &b.vocabulary, "different tokens", 1, 1 << 20, NULL},
+      {"dropout", PL_OPTION_REAL, &b.dropout, "rate of dropout in a transformer", 0, 0.99, NULL},
       {"micro", PL_OPTION_INT, &b.micro, "samples of a micro-batch", 1, 65536, NULL},
       {"views", PL_OPTION_INT, &b.views, "images of a sample", 1, 64, NULL},
       {"leaves", PL_OPTION_INT, &b.leaves, "micro-batches of a step", 1, 65536, NULL},
