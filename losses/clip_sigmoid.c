@@ -77,6 +77,7 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
   }
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of a loss asks for it */
 static void finish(const void *context, const void *state, float *stats, double *figures) {
   (void)stats;
   const pl_clip_terms *terms = context;
@@ -104,6 +105,7 @@ static void gather_top(const void *context, const pl_pair_tile *tile, void *stat
   }
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): likewise */
 static void finish_top(const void *context, const void *state, float *stats, double *figures) {
   (void)context;
   (void)stats;

@@ -22,6 +22,7 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
   }
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of a loss asks for it */
 static void finish(const void *context, const void *state, float *stats, double *figures) {
   (void)context;
   (void)stats;
