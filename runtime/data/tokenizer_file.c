@@ -7,7 +7,7 @@
 #include "runtime/data/tokenizer_merges.h"
 #include "runtime/data/tokenizer_text.h"
 
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 16 };
 
 static pl_status read_error(const char *path, gzFile file) {
   int code = Z_OK;

@@ -5,24 +5,22 @@
 
 #include "runtime/base/memory.h"
 
-enum {
-  SYMBOLS_MAX = PL_BYTE_SYMBOLS + PL_MERGES_MAX,
-  NAME_SLOTS = 1 << 17,  /* more than twice SYMBOLS_MAX, a power of two */
-  BYTE_NAMES_SIZE = 4096 /* enough for the 512 names of bytes, at most 2 + 4 long */
-};
+/* What the 512 names of bytes take at most: 2 bytes of UTF-8 and "</w>" each. */
+enum { BYTE_NAMES_SIZE = PL_BYTE_SYMBOLS * 6 };
 
 /* Symbols by name, needed while the list is read. */
 typedef struct names {
   char *pool; /* the names, one behind the other; symbol k is start[k] … start[k + 1] - 1 */
   uint32_t *start;
   uint32_t *slot; /* symbol + 1; 0: empty */
+  uint32_t slots; /* a power of two, more than twice the symbols */
   uint32_t count;
 } names;
 
 static uint32_t *names_slot(const names *n, const char *name, size_t size) {
   uint32_t k = (uint32_t)pl_hash(name, size).low;
   for (;; k++) {
-    uint32_t *slot = &n->slot[k & (NAME_SLOTS - 1)];
+    uint32_t *slot = &n->slot[k & (n->slots - 1)];
     if (*slot == 0) return slot;
     uint32_t start = n->start[*slot - 1];
     if (n->start[*slot] - start == size && memcmp(n->pool + start, name, size) == 0) return slot;
@@ -45,13 +43,14 @@ static bool is_printable(int byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
 }
 
-static void add_byte(names *n, int character, const char *end) {
+static void add_byte(names *n, int character, bool at_end) {
+  static const char mark[] = {'<', '/', 'w', '>'};
   char *to = n->pool + n->start[n->count];
   size_t size = 0;
   if (character >= 0x80) to[size++] = (char)(0xC0 | character >> 6);
   to[size++] = (char)(character < 0x80 ? character : 0x80 | (character & 0x3F));
-  memcpy(to + size, end, strlen(end));
-  names_add(n, size + strlen(end));
+  if (at_end) memcpy(to + size, mark, sizeof mark);
+  names_add(n, size + (at_end ? sizeof mark : 0));
 }
 
 static void add_bytes(names *n, pl_merges *merges) {
@@ -61,16 +60,18 @@ static void add_bytes(names *n, pl_merges *merges) {
       for (int byte = 0; byte < 256; byte++) {
         if (is_printable(byte) != (pass == 0)) continue;
         if (!at_end) merges->byte_symbol[byte] = (int16_t)n->count;
-        add_byte(n, pass == 0 ? byte : hidden++, at_end ? "</w>" : "");
+        add_byte(n, pass == 0 ? byte : hidden++, at_end == 1);
       }
     }
   }
 }
 
-static pl_status names_create(names *n, size_t text_size) {
+static pl_status names_create(names *n, uint32_t symbols, size_t text_size) {
+  n->slots = 2;
+  while (n->slots <= 2 * symbols) n->slots *= 2;
   n->pool = pl_alloc(BYTE_NAMES_SIZE + text_size, 1);
-  n->start = pl_alloc(SYMBOLS_MAX + 1, sizeof *n->start);
-  n->slot = pl_alloc(NAME_SLOTS, sizeof *n->slot);
+  n->start = pl_alloc(symbols + 1, sizeof *n->start);
+  n->slot = pl_alloc(n->slots, sizeof *n->slot);
   return n->pool && n->start && n->slot ? PL_OK : PL_E_INTERNAL;
 }
 
@@ -104,26 +105,40 @@ static pl_status add_merge(names *n, const char *line, size_t size, pl_merge *me
   return PL_OK;
 }
 
-static pl_status add_lines(const char *name, const char *text, size_t size, names *n,
-                           pl_merge *list, pl_merges *merges) {
+/* The lines that count: what is behind the first line, up to PL_MERGES_MAX lines. */
+typedef struct body {
+  const char *start, *end;
+  int lines;
+} body;
+
+static const char *line_end(const char *line, const char *end) {
+  const char *stop = memchr(line, '\n', (size_t)(end - line));
+  return stop ? stop : end;
+}
+
+static pl_status find_body(const char *name, const char *text, size_t size, body *b) {
   const char *end = text + size;
-  const char *first = memchr(text, '\n', size);
-  size_t head = first ? (size_t)(first - text) : size;
-  if (!memmem(text, head, "#version:", 9)) {
+  const char *stop = line_end(text, end);
+  if (!memmem(text, (size_t)(stop - text), "#version:", 9)) {
     return PL_FAIL(PL_E_DATA, "%s:1: no \"#version:\" in the first line: no list of merges", name);
   }
-  const char *line = text + head + (first ? 1 : 0);
-  const char *body = line;
-  while (line < end && merges->count < PL_MERGES_MAX) {
-    const char *stop = memchr(line, '\n', (size_t)(end - line));
-    if (!stop) stop = end;
-    pl_status status = add_merge(n, line, (size_t)(stop - line), &list[merges->count]);
-    if (status != PL_OK) return pl_context(status, "%s:%d", name, merges->count + 2);
-    merges->count++;
-    line = stop < end ? stop + 1 : end;
+  b->start = b->end = stop < end ? stop + 1 : end;
+  for (b->lines = 0; b->end < end && b->lines < PL_MERGES_MAX; b->lines++) {
+    stop = line_end(b->end, end);
+    b->end = stop < end ? stop + 1 : end;
   }
-  if (merges->count == 0) return PL_FAIL(PL_E_DATA, "%s: no merges behind the first line", name);
-  merges->hash = pl_hash(body, (size_t)(line - body));
+  if (b->lines == 0) return PL_FAIL(PL_E_DATA, "%s: no merges behind the first line", name);
+  return PL_OK;
+}
+
+static pl_status add_lines(const char *name, const body *b, names *n, pl_merge *list) {
+  const char *line = b->start;
+  for (int i = 0; i < b->lines; i++) {
+    const char *stop = line_end(line, b->end);
+    pl_status status = add_merge(n, line, (size_t)(stop - line), &list[i]);
+    if (status != PL_OK) return pl_context(status, "%s:%d", name, i + 2);
+    line = stop < b->end ? stop + 1 : stop;
+  }
   return PL_OK;
 }
 
@@ -143,16 +158,18 @@ static pl_status fill_slots(const pl_merge *list, pl_merges *merges) {
 pl_status pl_merges_parse(const char *name, const char *text, size_t size, pl_merges *merges) {
   pl_status status = PL_E_INTERNAL;
   names n = {0};
+  body b = {0};
   pl_merge *list = NULL;
   *merges = (pl_merges){0};
-  if (size > PL_MERGES_FILE_MAX) {
-    return PL_FAIL(PL_E_DATA, "%s: a list of merges of over %d bytes", name, PL_MERGES_FILE_MAX);
-  }
-  list = pl_alloc(PL_MERGES_MAX, sizeof *list);
+  PL_TRY_OR(done, status, find_body(name, text, size, &b));
+  merges->count = b.lines;
+  merges->hash = pl_hash(b.start, (size_t)(b.end - b.start));
+  list = pl_alloc((size_t)b.lines, sizeof *list);
+  status = list ? PL_OK : PL_E_INTERNAL;
   if (!list) goto done;
-  PL_TRY_OR(done, status, names_create(&n, size));
+  PL_TRY_OR(done, status, names_create(&n, PL_BYTE_SYMBOLS + (uint32_t)b.lines, size));
   add_bytes(&n, merges);
-  PL_TRY_OR(done, status, add_lines(name, text, size, &n, list, merges));
+  PL_TRY_OR(done, status, add_lines(name, &b, &n, list));
   status = fill_slots(list, merges);
 done:
   names_destroy(&n);

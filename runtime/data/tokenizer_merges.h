@@ -28,7 +28,8 @@ typedef struct pl_merges {
   pl_hash128 hash;          /* of the lines that count */
 } pl_merges;
 
-/* `name` is for messages. pl_merges_free on failure, too. */
+/* At most PL_MERGES_FILE_MAX bytes of text; `name` is for messages. pl_merges_free also after a
+ * failure. */
 pl_status pl_merges_parse(const char *name, const char *text, size_t size, pl_merges *merges);
 /* Reads a file, compressed or not, into a block that the caller owns (pl_free). */
 pl_status pl_merges_read_file(const char *path, char **text, size_t *size);

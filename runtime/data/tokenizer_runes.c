@@ -8,7 +8,7 @@ void *pl_text_room(void *block, size_t *capacity, size_t kept, size_t needed, si
   if (larger < needed) larger = needed;
   void *grown = pl_alloc(larger, size);
   if (!grown) return NULL;
-  if (kept > 0) memcpy(grown, block, kept * size);
+  if (block) memcpy(grown, block, kept * size);
   pl_free(block);
   *capacity = larger;
   return grown;
