@@ -50,6 +50,7 @@ pl_status pl_options_parse(const pl_command *command, const pl_option *table, in
 extern const pl_command pl_cmd_train, pl_cmd_eval_knn, pl_cmd_eval_linear, pl_cmd_eval_zeroshot,
     pl_cmd_eval_retrieval, pl_cmd_embed;
 extern const pl_command pl_cmd_data_pack, pl_cmd_data_info, pl_cmd_data_verify, pl_cmd_data_synth;
+extern const pl_command pl_cmd_export, pl_cmd_import;
 extern const pl_command pl_cmd_info, pl_cmd_report, pl_cmd_config_keys, pl_cmd_config_check;
 extern const pl_command pl_cmd_bench_loss, pl_cmd_bench_eval, pl_cmd_bench_data, pl_cmd_bench_net,
     pl_cmd_bench_store;
