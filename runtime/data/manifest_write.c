@@ -4,38 +4,17 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/utf8.h"
 #include "runtime/data/manifest.h"
 
-/* Length of the UTF-8 sequence at `text`, 0 if it is none (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF) or a control character, which YAML does not hold. */
-static int character_length(const unsigned char *text) {
-  static const struct {
-    unsigned char low, high, second_low, second_high;
-    int length;
-  } forms[] = {
-      {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-      {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-      {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-  if (*text < 0x80) return *text >= 0x20 && *text != 0x7f;
-  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-    if (*text < forms[i].low || *text > forms[i].high) continue;
-    if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
-    for (int k = 2; k < forms[i].length; k++) {
-      if ((text[k] & 0xc0) != 0x80) return 0;
-    }
-    return forms[i].length;
-  }
-  return 0;
-}
-
 pl_status pl_dataset_check_class_name(const char *name) {
-  const unsigned char *at = (const unsigned char *)name;
-  int length = *at ? 1 : 0;
-  while (*at && length > 0) {
-    length = character_length(at);
-    at += length;
+  size_t length = strlen(name);
+  bool good = length > 0 && pl_utf8_valid(name, length) == length;
+  /* control characters, which YAML does not hold: also U+0080 to U+009F, coded as C2 80 to C2 9F */
+  for (const unsigned char *at = (const unsigned char *)name; good && *at; at++) {
+    good = *at >= 0x20 && *at != 0x7f && !(at[0] == 0xc2 && at[1] < 0xa0);
   }
-  if (length > 0) return PL_OK;
+  if (good) return PL_OK;
   return PL_FAIL(PL_E_DATA, "class name \"%s\" is empty, or not UTF-8, or has control characters",
                  name);
 }
