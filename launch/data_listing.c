@@ -1,152 +1,120 @@
 #include "launch/data_listing.h"
 
-#include <dirent.h>
-#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/grow.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
-#include "runtime/data/writer.h"
+#include "runtime/base/utf8.h"
 
-/* Ends loops of links. */
-enum { DEPTH_MAX = 16 };
+/* Labels that are numbers become classes up to the largest of them, also those that no image has.
+ */
+enum { NUMBERED_CLASSES_MAX = 100000 };
 
-static bool is_image_name(const char *name) {
-  static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-  const char *dot = strrchr(name, '.');
-  for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++) {
-    if (strcasecmp(dot, endings[i]) == 0) return true;
+pl_status pl_listing_set_root(pl_listing *listing, const char *folder) {
+  if (!pl_is_folder(folder)) return PL_FAIL(PL_E_DATA, "%s is not a folder", folder);
+  if (strlen(folder) >= sizeof listing->root) {
+    return PL_FAIL(PL_E_USAGE, "path too long (over %d bytes): %s", PL_PATH_MAX - 1, folder);
   }
-  return false;
+  strcpy(listing->root, folder);
+  return PL_OK;
 }
 
-/* Adds the entries of `root`/`inner` to `folders` or `images`, as paths from `root` on. */
-static pl_status read_folder(const char *root, const char *inner, pl_names *folders,
-                             pl_names *images, int64_t *ignored) {
-  char path[PL_PATH_MAX];
-  char entry_path[PL_PATH_MAX];
-  char entry_inner[PL_PATH_MAX];
-  struct stat info;
-  pl_status status = PL_OK;
-  PL_TRY(pl_path_join(root, inner, path));
-  DIR *dir = opendir(path);
-  if (!dir) return PL_FAIL(PL_E_DATA, "cannot open folder %s: %s", path, strerror(errno));
-  for (const struct dirent *entry = readdir(dir); entry && status == PL_OK; entry = readdir(dir)) {
-    const char *name = entry->d_name;
-    if (name[0] == '.') continue;
-    PL_TRY_OR(done, status, pl_path_join(path, name, entry_path));
-    PL_TRY_OR(done, status, pl_path_join(inner, name, entry_inner));
-    /* "./name" at the top becomes "name" */
-    const char *from_root = strcmp(inner, ".") == 0 ? name : entry_inner;
-    if (stat(entry_path, &info) != 0) {
-      status = PL_FAIL(PL_E_DATA, "cannot look at %s: %s", entry_path, strerror(errno));
-    } else if (S_ISDIR(info.st_mode)) {
-      status = pl_names_add(folders, from_root);
-    } else if (S_ISREG(info.st_mode) && is_image_name(name)) {
-      status = pl_names_add(images, from_root);
-    } else {
-      ++*ignored;
-    }
+pl_status pl_listing_set_root_of(pl_listing *listing, const char *file) {
+  char folder[PL_PATH_MAX];
+  const char *slash = strrchr(file, '/');
+  if (!slash) return pl_listing_set_root(listing, ".");
+  if (slash == file) return pl_listing_set_root(listing, "/");
+  if (slash - file >= PL_PATH_MAX) {
+    return PL_FAIL(PL_E_USAGE, "path too long (over %d bytes): %s", PL_PATH_MAX - 1, file);
   }
-done:
-  closedir(dir);
-  return status;
+  snprintf(folder, sizeof folder, "%.*s", (int)(slash - file), file);
+  return pl_listing_set_root(listing, folder);
 }
 
-/* All images in `inner` and below it. */
-static pl_status read_tree(const char *root, const char *inner, int depth, pl_names *images,
-                           int64_t *ignored) {
-  pl_names folders = {0};
-  if (depth > DEPTH_MAX) {
-    return PL_FAIL(PL_E_DATA, "%s/%s: folders more than %d deep; a loop of links?", root, inner,
-                   DEPTH_MAX);
+static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+pl_status pl_listing_add_caption(pl_listing *listing, const char *text, size_t size) {
+  while (size > 0 && is_blank(text[size - 1])) size--;
+  while (size > 0 && is_blank(*text)) text++, size--;
+  if (size == 0) return PL_FAIL(PL_E_DATA, "the caption is empty");
+  size_t valid = pl_utf8_valid(text, size);
+  if (valid < size || memchr(text, '\0', size)) {
+    return PL_FAIL(PL_E_DATA, "the caption is no text in UTF-8, from byte %zu of %zu on", valid + 1,
+                   size);
   }
-  pl_status status = read_folder(root, inner, &folders, images, ignored);
-  for (int64_t i = 0; i < folders.count && status == PL_OK; i++) {
-    status = read_tree(root, pl_names_at(&folders, i), depth + 1, images, ignored);
-  }
-  pl_names_free(&folders);
-  return status;
+  return pl_names_add_bytes(&listing->captions, text, size);
 }
 
-static pl_status read_class(const char *root, const char *name, pl_listing *listing) {
-  pl_names images = {0};
-  PL_TRY(pl_dataset_check_class_name(name));
-  pl_status status = read_tree(root, name, 1, &images, &listing->ignored);
-  if (status == PL_OK && images.count == 0) {
-    status = PL_FAIL(PL_E_DATA, "class folder %s/%s holds no JPEG or PNG file", root, name);
-  }
-  pl_names_sort(&images);
-  for (int64_t i = 0; i < images.count && status == PL_OK; i++) {
-    status = pl_names_add(&listing->files, pl_names_at(&images, i));
-  }
-  pl_names_free(&images);
-  return status;
+pl_status pl_listing_add(pl_listing *listing, const char *file, const pl_listed *about) {
+  void *listed = listing->listed;
+  pl_status status = pl_grow(&listed, (int)listing->files.count, sizeof *listing->listed);
+  listing->listed = listed;
+  PL_TRY(status);
+  pl_listed *next = &listing->listed[listing->files.count];
+  PL_TRY(pl_names_add(&listing->files, file));
+  *next = *about;
+  next->captions_end = listing->captions.count;
+  return PL_OK;
 }
 
-static pl_status read_classes(const char *root, pl_listing *listing) {
-  int64_t count = listing->classes.count;
-  pl_names_sort(&listing->classes);
-  listing->class_end = pl_alloc((size_t)count, sizeof *listing->class_end);
-  if (!listing->class_end) return PL_E_INTERNAL;
-  for (int64_t c = 0; c < count; c++) {
-    PL_TRY(read_class(root, pl_names_at(&listing->classes, c), listing));
-    listing->class_end[c] = listing->files.count;
+void pl_listing_forget_captions(pl_listing *listing) {
+  pl_names_cut(&listing->captions, pl_listing_first_caption(listing, listing->files.count));
+}
+
+pl_status pl_listing_settle(pl_listing *listing, const char *file, const pl_listed *about,
+                            bool skip_bad, pl_status status) {
+  if (status == PL_OK) return pl_listing_add(listing, file, about);
+  if (status != PL_E_DATA || !skip_bad) return status;
+  PL_WARN("left out: %s", pl_last_reason()->message);
+  pl_listing_forget_captions(listing);
+  return PL_OK;
+}
+
+/* The number that a label is; -1 if it is none. */
+static int32_t number_of(const char *label) {
+  size_t digits = strspn(label, "0123456789");
+  if (digits == 0 || digits > 6 || label[digits] != '\0') return -1;
+  if (label[0] == '0' && digits > 1) return -1;
+  int32_t number = (int32_t)strtol(label, NULL, 10);
+  return number < NUMBERED_CLASSES_MAX ? number : -1;
+}
+
+/* Sets *highest to the largest number; false where a label is none. */
+static bool are_numbers(const pl_names *labels, int32_t *highest) {
+  *highest = -1;
+  for (int64_t i = 0; i < labels->count; i++) {
+    const char *label = pl_names_at(labels, i);
+    int32_t number = number_of(label);
+    if (number < 0 && *label) return false;
+    if (number > *highest) *highest = number;
+  }
+  return true;
+}
+
+static pl_status name_by_numbers(pl_listing *listing, const pl_names *labels, int32_t highest) {
+  char name[16];
+  for (int32_t c = 0; c <= highest; c++) {
+    snprintf(name, sizeof name, "%d", c);
+    PL_TRY(pl_names_add(&listing->classes, name));
+  }
+  for (int64_t i = 0; i < labels->count; i++) {
+    listing->listed[i].label = number_of(pl_names_at(labels, i));
   }
   return PL_OK;
 }
 
-/* A folder of splits given for one split would make the splits the classes. */
-static void warn_of_splits(const char *root, const pl_listing *listing) {
-  static const char *const splits[] = {"train", "test", "val", "validation"};
-  for (int64_t c = 0; c < listing->classes.count; c++) {
-    const char *name = pl_names_at(&listing->classes, c);
-    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
-      if (strcmp(name, splits[i]) != 0) continue;
-      PL_WARN("\"%s\" is taken for a class; to pack that part alone, give %s/%s", name, root, name);
-    }
-  }
-}
-
-pl_status pl_listing_read(const char *folder, pl_listing *listing) {
-  if (!pl_is_folder(folder)) return PL_FAIL(PL_E_DATA, "%s is not a folder", folder);
-  PL_TRY(read_folder(folder, ".", &listing->classes, &listing->files, &listing->ignored));
-  if (listing->classes.count > 0 && listing->files.count > 0) {
-    return PL_FAIL(PL_E_DATA, "%s holds class folders, such as %s, and also images, such as %s",
-                   folder, pl_names_at(&listing->classes, 0), pl_names_at(&listing->files, 0));
-  }
-  if (listing->classes.count > 0) {
-    PL_TRY(read_classes(folder, listing));
-    warn_of_splits(folder, listing);
-    return PL_OK;
-  }
-  if (listing->files.count > 0) {
-    pl_names_sort(&listing->files);
-    return PL_OK;
-  }
-  return PL_FAIL(PL_E_DATA, "%s holds neither class folders nor JPEG or PNG files", folder);
-}
-
-pl_status pl_listing_broadcast(pl_comm *comm, pl_listing *listing) {
-  PL_TRY(pl_names_broadcast(comm, &listing->classes));
-  PL_TRY(pl_names_broadcast(comm, &listing->files));
-  size_t classes = (size_t)listing->classes.count;
-  if (!listing->class_end) listing->class_end = pl_alloc(classes, sizeof *listing->class_end);
-  PL_TRY(pl_comm_agree(comm, listing->class_end ? PL_OK : PL_E_INTERNAL));
-  return pl_comm_broadcast(comm, listing->class_end, classes * sizeof *listing->class_end, 0);
-}
-
-int32_t pl_listing_label(const pl_listing *listing, int64_t file) {
+/* The class of this name among sorted classes that hold it; -1 for no name. */
+static int32_t find_class(const pl_names *classes, const char *name) {
   int64_t low = 0;
-  int64_t high = listing->classes.count;
-  if (high == 0) return -1;
-  while (low < high) {
+  int64_t high = classes->count;
+  if (*name == '\0') return -1;
+  while (high - low > 1) {
     int64_t middle = low + (high - low) / 2;
-    if (listing->class_end[middle] <= file) {
-      low = middle + 1;
+    if (strcmp(pl_names_at(classes, middle), name) <= 0) {
+      low = middle;
     } else {
       high = middle;
     }
@@ -154,9 +122,59 @@ int32_t pl_listing_label(const pl_listing *listing, int64_t file) {
   return (int32_t)low;
 }
 
+static int compare(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static pl_status name_by_words(pl_listing *listing, const pl_names *labels) {
+  const char **sorted = pl_alloc((size_t)labels->count, sizeof *sorted);
+  if (!sorted) return PL_E_INTERNAL;
+  for (int64_t i = 0; i < labels->count; i++) sorted[i] = pl_names_at(labels, i);
+  qsort(sorted, (size_t)labels->count, sizeof *sorted, compare);
+  const char *before = "";
+  pl_status status = PL_OK;
+  for (int64_t i = 0; i < labels->count && status == PL_OK; i++) {
+    if (strcmp(sorted[i], before) == 0) continue;
+    before = sorted[i];
+    status = pl_names_add(&listing->classes, before);
+  }
+  pl_free(sorted);
+  for (int64_t i = 0; i < labels->count && status == PL_OK; i++) {
+    listing->listed[i].label = find_class(&listing->classes, pl_names_at(labels, i));
+  }
+  return status;
+}
+
+pl_status pl_listing_name_classes(pl_listing *listing, const pl_names *labels) {
+  int32_t highest = -1;
+  int64_t without = 0;
+  PL_TRY(are_numbers(labels, &highest) ? name_by_numbers(listing, labels, highest)
+                                       : name_by_words(listing, labels));
+  for (int64_t i = 0; i < labels->count; i++) without += listing->listed[i].label < 0;
+  if (without > 0 && listing->classes.count > 0) {
+    PL_INFO("%lld of %lld images have no label", (long long)without, (long long)labels->count);
+  }
+  return PL_OK;
+}
+
+pl_status pl_listing_broadcast(pl_comm *comm, pl_listing *listing) {
+  PL_TRY(pl_comm_broadcast(comm, listing->root, sizeof listing->root, 0));
+  PL_TRY(pl_comm_broadcast(comm, &listing->by_lines, sizeof listing->by_lines, 0));
+  PL_TRY(pl_names_broadcast(comm, &listing->files));
+  PL_TRY(pl_names_broadcast(comm, &listing->captions));
+  PL_TRY(pl_names_broadcast(comm, &listing->classes));
+  PL_TRY(pl_names_broadcast(comm, &listing->tars));
+  size_t files = (size_t)listing->files.count;
+  if (!listing->listed) listing->listed = pl_alloc(files, sizeof *listing->listed);
+  PL_TRY(pl_comm_agree(comm, listing->listed ? PL_OK : PL_E_INTERNAL));
+  return pl_comm_broadcast(comm, listing->listed, files * sizeof *listing->listed, 0);
+}
+
 void pl_listing_free(pl_listing *listing) {
-  pl_names_free(&listing->classes);
   pl_names_free(&listing->files);
-  pl_free(listing->class_end);
+  pl_names_free(&listing->captions);
+  pl_names_free(&listing->classes);
+  pl_names_free(&listing->tars);
+  pl_free(listing->listed);
   *listing = (pl_listing){0};
 }

@@ -30,13 +30,23 @@ static pl_status make_room(pl_names *names, int64_t count, int64_t bytes) {
   return status;
 }
 
-pl_status pl_names_add(pl_names *names, const char *name) {
-  int64_t length = (int64_t)strlen(name) + 1;
-  PL_TRY(make_room(names, names->count + 1, names->bytes + length));
-  memcpy(names->text + names->bytes, name, (size_t)length);
+pl_status pl_names_add_bytes(pl_names *names, const char *bytes, size_t size) {
+  PL_TRY(make_room(names, names->count + 1, names->bytes + (int64_t)size + 1));
+  memcpy(names->text + names->bytes, bytes, size);
+  names->text[names->bytes + (int64_t)size] = '\0';
   names->start[names->count++] = names->bytes;
-  names->bytes += length;
+  names->bytes += (int64_t)size + 1;
   return PL_OK;
+}
+
+pl_status pl_names_add(pl_names *names, const char *name) {
+  return pl_names_add_bytes(names, name, strlen(name));
+}
+
+void pl_names_cut(pl_names *names, int64_t count) {
+  if (count >= names->count) return;
+  names->bytes = names->start[count];
+  names->count = count;
 }
 
 static int compare(const void *a, const void *b, void *text) {

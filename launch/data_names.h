@@ -13,6 +13,10 @@ typedef struct pl_names {
 } pl_names;
 
 pl_status pl_names_add(pl_names *names, const char *name);
+/* Adds `size` bytes, among which is no zero, as a string. */
+pl_status pl_names_add_bytes(pl_names *names, const char *bytes, size_t size);
+/* Keeps the first `count` strings of a list that was not sorted. */
+void pl_names_cut(pl_names *names, int64_t count);
 static inline const char *pl_names_at(const pl_names *names, int64_t index) {
   return names->text + names->start[index];
 }

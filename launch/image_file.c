@@ -9,21 +9,25 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
-#include "runtime/data/decode.h"
 
 /* The largest image that decode.h admits has 768 MiB of pixels. */
 static const int64_t FILE_BYTES_MAX = (int64_t)1 << 30;
+
+pl_status pl_image_file_reserve(pl_image_file *file, const char *name, int64_t bytes) {
+  if (bytes <= 0 || bytes > FILE_BYTES_MAX) {
+    return PL_FAIL(PL_E_DATA, "%s has %lld bytes; that is no image", name, (long long)bytes);
+  }
+  file->size = (size_t)bytes;
+  return pl_image_reserve_packed(&file->image, file->size);
+}
 
 static pl_status read_open(pl_image_file *file, int fd, const char *path) {
   struct stat info;
   if (fstat(fd, &info) != 0) {
     return PL_FAIL(PL_E_IO, "cannot look at %s: %s", path, strerror(errno));
   }
-  if (!S_ISREG(info.st_mode) || info.st_size == 0 || info.st_size > FILE_BYTES_MAX) {
-    return PL_FAIL(PL_E_DATA, "%s has %lld bytes; that is no image", path, (long long)info.st_size);
-  }
-  file->size = (size_t)info.st_size;
-  PL_TRY(pl_image_reserve_packed(&file->image, file->size));
+  if (!S_ISREG(info.st_mode)) return PL_FAIL(PL_E_DATA, "%s is no file", path);
+  PL_TRY(pl_image_file_reserve(file, path, info.st_size));
   return pl_read_at(fd, path, file->image.packed, file->size, 0);
 }
 
@@ -35,12 +39,6 @@ pl_status pl_image_file_read(pl_image_file *file, const char *folder, const char
   pl_status status = read_open(file, fd, path);
   close(fd);
   return status;
-}
-
-pl_status pl_image_file_decode(pl_image_file *file, const char *folder, const char *name) {
-  PL_TRY(pl_image_file_read(file, folder, name));
-  pl_status status = pl_decode_image(file->image.packed, file->size, &file->image);
-  return pl_context(status, "%s/%s", folder, name);
 }
 
 pl_status pl_image_file_resize(pl_image_file *file, int side) {

@@ -16,8 +16,9 @@ typedef struct pl_image_file {
 /* Reads folder/name. PL_E_DATA for a missing or empty one. */
 pl_status pl_image_file_read(pl_image_file *file, const char *folder, const char *name);
 
-/* Reads and decodes it; errors name it. */
-pl_status pl_image_file_decode(pl_image_file *file, const char *folder, const char *name);
+/* Makes room for a file of so many bytes, for callers that have it from elsewhere; `name` is for
+ * the message. PL_E_DATA for an empty one and one larger than any image. */
+pl_status pl_image_file_reserve(pl_image_file *file, const char *name, int64_t bytes);
 
 /* Resizes the decoded image so that its shorter side is `side` (bicubic, antialiased), and keeps
  * the centre: side x side pixels. */
