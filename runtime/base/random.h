@@ -18,7 +18,8 @@ typedef enum pl_random_use {
   PL_RANDOM_SYNTH = 5,   /* made data: a = sample */
   PL_RANDOM_TEST = 6,
   PL_RANDOM_LINEAR = 7, /* linear evaluation: order of samples, a = epoch; held-out part, c = 1 */
-  PL_RANDOM_EMBED = 8   /* seed of the views and samples embedded: a = epoch of random views */
+  PL_RANDOM_EMBED = 8,  /* seed of the views and samples embedded: a = epoch of random views */
+  PL_RANDOM_CAPTION = 9 /* which of its captions a sample is served with: a = epoch, b = sample */
 } pl_random_use;
 
 /* A stream and its position. Plain data; copying it forks the same numbers. */
