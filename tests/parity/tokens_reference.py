@@ -70,7 +70,7 @@ TEXTS = [
     "&GTDOT; &LTDOT; &AMPX; &COPYX; &frac12; &FRAC12; &fjlig; &NotEqualTilde; &NGE;",
     "&CounterClockwiseContourIntegral; <&CounterClockwiseContourIntegral; &CounterClockwiseContourIntegralx;",
     "&#65; &#x41; &#X41; &#0065 &#65x &#x41g &#65;&#66;", "&#0; &#128; &#x80; &#x9f; &#129; &#13; &#11; &#28;x &#127;",
-    "&#55296; &#xDFFF; &#1114112; &#99999999999999999999; &#x110000;", "&#59; &#38;amp; &amp;#38; &#38;#38;#59;",
+    "&#55296; &#xDFFF; &#1114112; &#99999999999999999999; &#x110000;", "&#59; &#38;amp; &amp;#38; &#38;#38;#59;", "&eacute&#59; &eacute&semi;",
     "& && &; &# &#; &#x; &#xg; &a; &unknown; &unknown", "<b>&amp;&eacute;&rsquo;</b>", "< &EACUTE; &eacute &amp;amp;amp;",
     "one &amp;eacute;\n<p> &amp;eacute;\nthree &amp;amp;eacute;", "<\n&rsquo; \u2019", "&rsquo;s &lsquo;t &#8217;ll &#x2019;d &ldquo;",
     "&nbsp;a&nbsp;&nbsp;b&nbsp;", "&zwj; &shy; &Tab; &NewLine;x", "＆eacute; &eacute； &eacute\u037e", "&bsol;&num;65&semi; &#&#54;5;",
