@@ -6,7 +6,8 @@
  * 16, but 2 for one of 34): the timings of version 2.6.3 follow that rule. Strips put several
  * images side by side in one image whose width is a multiple of 32, with zeros between them that
  * serve as padding for both neighbours. A 1×1 convolution with a stride reads only every so many
- * positions: picking these first makes it a plain matrix product. Copies cost little beside what
+ * positions: picking these first makes it a plain matrix product. So does copying each window to a
+ * line of its own where windows tile the image. Copies cost little beside what
  * they save: they move each activation once, a convolution works on it kernel² · channels times. */
 #ifndef PL_CPU_ARRANGE_H
 #define PL_CPU_ARRANGE_H
@@ -44,5 +45,19 @@ typedef struct pl_picks {
 void pl_picks_gather(const pl_picks *picks, const void *images, void *to);
 /* The reverse; positions that gather does not read become zero. */
 void pl_picks_spread(const pl_picks *picks, const void *from, void *images);
+
+/* Windows of side × side positions that stand side by side in images of shape `in`; each becomes a
+ * line of channels · side² elements in the order of weights: by channel, then row, then column.
+ * Positions that no window covers, at the lower and the right edge, are left out. */
+typedef struct pl_tiles {
+  int rows, side;
+  pl_shape in;
+  int down, across; /* windows of an image */
+  size_t element;   /* bytes: 2 or 4 */
+} pl_tiles;
+
+void pl_tiles_gather(const pl_tiles *tiles, const void *images, void *lines);
+/* The reverse; positions that no window covers become zero. */
+void pl_tiles_spread(const pl_tiles *tiles, const void *lines, void *images);
 
 #endif

@@ -5,7 +5,7 @@
 #include "runtime/cpu/kernel.h"
 #include "runtime/cpu/onednn.h"
 
-typedef enum arrangement { AS_THEY_ARE, IN_STRIPS, PICKED } arrangement;
+typedef enum arrangement { AS_THEY_ARE, IN_STRIPS, PICKED, TILED } arrangement;
 
 typedef struct conv_kernel {
   pl_kernel head;
@@ -14,6 +14,7 @@ typedef struct conv_kernel {
   arrangement arrangement;
   pl_strips x_strips, y_strips; /* IN_STRIPS */
   pl_picks picks;               /* PICKED */
+  pl_tiles tiles;               /* TILED */
   size_t x_bytes, y_bytes;      /* of arranged copies; 0 where there is none */
   pl_dnn_conv *forward, *backward_data, *backward_weights;
 } conv_kernel;
@@ -36,12 +37,27 @@ static void conv_destroy(pl_kernel *kernel) {
 
 /* A 1×1 convolution mixes channels position by position, so all positions may as well be one line.
  */
-static void as_one_line(pl_dnn_conv_spec *conv, int rows, pl_shape in, pl_shape out) {
+static void as_one_line(pl_dnn_conv_spec *conv, int rows, int in_channels, pl_shape out) {
   int positions = rows * out.height * out.width;
   conv->rows = 1;
-  conv->in = (pl_shape){1, positions, in.channels};
+  conv->in = (pl_shape){1, positions, in_channels};
   conv->out = (pl_shape){1, positions, out.channels};
   conv->window = (pl_window){.kernel = 1, .stride = 1};
+}
+
+/* The patches of a vision transformer: all that a window holds are channels of one position. */
+static void arrange_tiles(const pl_kernel_spec *spec, conv_kernel *k, pl_dnn_conv_spec *conv) {
+  const pl_op *op = spec->op;
+  int channels = op->in_shape.channels * op->window.kernel * op->window.kernel;
+  k->arrangement = TILED;
+  k->tiles = (pl_tiles){.rows = spec->rows,
+                        .side = op->window.kernel,
+                        .in = op->in_shape,
+                        .down = op->out_shape.height,
+                        .across = op->out_shape.width,
+                        .element = pl_dtype_bytes(spec->in_type)};
+  as_one_line(conv, spec->rows, channels, op->out_shape);
+  k->x_bytes = (size_t)conv->in.width * channels * k->tiles.element;
 }
 
 /* Chooses the arrangement and describes the convolution that is left to do. Strips pay where the
@@ -64,7 +80,9 @@ static pl_dnn_conv_spec arrange(const pl_kernel_spec *spec, conv_kernel *k) {
                  op->in_shape.channels * element;
   }
   if (pointwise) {
-    as_one_line(&conv, spec->rows, op->in_shape, op->out_shape);
+    as_one_line(&conv, spec->rows, op->in_shape.channels, op->out_shape);
+  } else if (op->window.kernel == op->window.stride && op->window.pad == 0) {
+    arrange_tiles(spec, k, &conv);
   } else if (spec->in_type == PL_BF16 &&
              pl_strips_plan(spec->rows, op->in_shape, op->out_shape, op->window, element,
                             &k->x_strips, &k->y_strips)) {
@@ -98,10 +116,9 @@ static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kern
 /* x or dy as the convolution wants it, in scratch where that takes a copy. */
 static const void *arranged_x(const conv_kernel *k, const pl_kernel_args *args) {
   if (k->arrangement == AS_THEY_ARE) return args->x;
-  if (k->arrangement == IN_STRIPS)
-    pl_strips_pack(&k->x_strips, args->x, args->scratch);
-  else
-    pl_picks_gather(&k->picks, args->x, args->scratch);
+  if (k->arrangement == IN_STRIPS) pl_strips_pack(&k->x_strips, args->x, args->scratch);
+  if (k->arrangement == PICKED) pl_picks_gather(&k->picks, args->x, args->scratch);
+  if (k->arrangement == TILED) pl_tiles_gather(&k->tiles, args->x, args->scratch);
   return args->scratch;
 }
 
@@ -146,6 +163,7 @@ static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   PL_TRY(pl_dnn_conv_backward_data(k->backward_data, dy, dx, inner));
   if (k->arrangement == IN_STRIPS) pl_strips_unpack(&k->x_strips, dx, args->dx);
   if (k->arrangement == PICKED) pl_picks_spread(&k->picks, dx, args->dx);
+  if (k->arrangement == TILED) pl_tiles_spread(&k->tiles, dx, args->dx);
   return PL_OK;
 }
 

@@ -26,29 +26,41 @@ static const char *dropout_supports(const pl_kernel_spec *spec) {
 }
 
 /* numbers[0..PIECE): those of the stream from 4 * counter on. Philox4x32-10 as Random123 has it,
- * over many counters at once. */
+ * round by round over many counters, which compilers turn into vector code. */
 static void make_numbers(const pl_random *stream, uint64_t counter, uint32_t *restrict numbers) {
-  const uint64_t multiplier[2] = {0xD2511F53, 0xCD9E8D57};
-  const uint32_t step[2] = {0x9E3779B9, 0xBB67AE85};
-#pragma omp simd
+  uint32_t a[COUNTERS], b[COUNTERS], c[COUNTERS], d[COUNTERS];
+  uint32_t key[2] = {stream->key[0], stream->key[1]};
   for (int i = 0; i < COUNTERS; i++) {
-    uint32_t a = (uint32_t)(counter + i), b = (uint32_t)((counter + i) >> 32);
-    uint32_t c = stream->counter[2], d = stream->counter[3];
-    uint32_t key[2] = {stream->key[0], stream->key[1]};
-#pragma GCC unroll 10
-    for (int round = 0; round < ROUNDS; round++) {
-      uint64_t first = multiplier[0] * a, second = multiplier[1] * c;
-      a = (uint32_t)(second >> 32) ^ b ^ key[0];
-      c = (uint32_t)(first >> 32) ^ d ^ key[1];
-      b = (uint32_t)second;
-      d = (uint32_t)first;
-      key[0] += step[0];
-      key[1] += step[1];
+    a[i] = (uint32_t)(counter + (uint64_t)i);
+    b[i] = (uint32_t)((counter + (uint64_t)i) >> 32);
+    c[i] = stream->counter[2];
+    d[i] = stream->counter[3];
+  }
+  for (int round = 0; round < ROUNDS; round++) {
+    for (int i = 0; i < COUNTERS; i++) {
+      uint64_t first = (uint64_t)0xD2511F53 * a[i], second = (uint64_t)0xCD9E8D57 * c[i];
+      a[i] = (uint32_t)(second >> 32) ^ b[i] ^ key[0];
+      b[i] = (uint32_t)second;
+      c[i] = (uint32_t)(first >> 32) ^ d[i] ^ key[1];
+      d[i] = (uint32_t)first;
     }
-    numbers[4 * i] = a;
-    numbers[4 * i + 1] = b;
-    numbers[4 * i + 2] = c;
-    numbers[4 * i + 3] = d;
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  for (int i = 0; i < COUNTERS; i++) {
+    numbers[4 * i] = a[i];
+    numbers[4 * i + 1] = b[i];
+    numbers[4 * i + 2] = c[i];
+    numbers[4 * i + 3] = d[i];
+  }
+}
+
+PL_INLINE void drop_piece(pl_dtype type, const uint32_t *restrict number, uint32_t threshold,
+                          float scale, const void *restrict from, void *restrict to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) {
+    float kept = pl_get(type, from, i) * scale;
+    pl_put(type, to, i, number[i] < threshold ? 0 : kept);
   }
 }
 
@@ -62,11 +74,8 @@ PL_INLINE void drop(pl_dtype type, const dropout_kernel *k, const pl_kernel_args
     uint32_t number[PIECE];
     make_numbers(&stream, (uint64_t)first / 4, number);
     int64_t n = k->elements - first < PIECE ? k->elements - first : PIECE;
-    const void *x = pl_at(type, from, first);
-    void *y = pl_at(type, to, first);
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-      pl_put(type, y, i, number[i] < k->threshold ? 0 : pl_get(type, x, i) * k->scale);
+    drop_piece(type, number, k->threshold, k->scale, pl_at(type, from, first),
+               pl_at(type, to, first), n);
   }
 }
 

@@ -19,7 +19,8 @@
   }
 
 /* In bf16 small maps and lines of an awkward width take the way over strips (61 images of 4×4: two
- * strips, the last with an empty place); strided 1×1 takes the one over picked positions. */
+ * strips, the last with an empty place); strided 1×1 takes the one over picked positions, windows
+ * side by side the one over tiles. */
 static const op_setup convolutions[] = {
     CONV(2, 8, 8, 16, 16, 3, 1, 1),   CONV(1, 5, 7, 3, 5, 3, 1, 1),
     CONV(3, 9, 9, 7, 11, 3, 2, 1),    CONV(5, 4, 4, 33, 17, 3, 1, 1),
@@ -28,9 +29,10 @@ static const op_setup convolutions[] = {
     CONV(4, 6, 6, 8, 8, 5, 1, 2),     CONV(2, 9, 8, 4, 6, 3, 1, 0),
     CONV(2, 24, 24, 16, 16, 3, 1, 1), CONV(3, 6, 5, 16, 24, 1, 1, 0),
     CONV(5, 7, 7, 19, 3, 1, 2, 0),    CONV(4, 8, 8, 32, 64, 1, 2, 0),
-    CONV(2, 7, 5, 4, 4, 1, 3, 0),     CONV(2, 6, 6, 5, 7, 2, 2, 0),
-    CONV(61, 4, 4, 3, 5, 3, 1, 1),    CONV(2, 3, 34, 8, 4, 3, 1, 1),
-    CONV(3, 5, 67, 4, 4, 3, 2, 1),    CONV(2, 2, 262, 2, 3, 3, 1, 1),
+    CONV(2, 7, 9, 4, 6, 3, 3, 0),     CONV(2, 7, 5, 4, 4, 1, 3, 0),
+    CONV(2, 6, 6, 5, 7, 2, 2, 0),     CONV(61, 4, 4, 3, 5, 3, 1, 1),
+    CONV(2, 3, 34, 8, 4, 3, 1, 1),    CONV(3, 5, 67, 4, 4, 3, 2, 1),
+    CONV(2, 2, 262, 2, 3, 3, 1, 1),
 };
 
 static const op_setup linears[] = {
