@@ -51,7 +51,7 @@ pl_status pl_tar_next(pl_tar *tar, bool *more) {
 }
 
 pl_status pl_tar_seek(pl_tar *tar, const char *path, int64_t member) {
-  if (!tar->archive || strcmp(tar->path, path) != 0 || tar->member > member) {
+  if (!tar->archive || strcmp(tar->path, path) != 0 || tar->member >= member) {
     PL_TRY(pl_tar_open(tar, path));
   }
   while (tar->member < member) {

@@ -18,8 +18,8 @@ pl_status pl_tar_open(pl_tar *tar, const char *path);
 /* Goes to the next member; *more is false at the end. PL_E_DATA for what is no tar file, or is
  * damaged or cut off. */
 pl_status pl_tar_next(pl_tar *tar, bool *more);
-/* Goes to a member of the tar file at `path`, opening it unless it is open: forward costs least, as
- * what lies between is passed over. */
+/* Goes to a member of the tar file at `path`. The file is opened, again if need be, unless it is
+ * open and before that member: going forward costs least. */
 pl_status pl_tar_seek(pl_tar *tar, const char *path, int64_t member);
 /* Reads the data of the member, all of its `size` bytes; once. */
 pl_status pl_tar_read(pl_tar *tar, void *into);
