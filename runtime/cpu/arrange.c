@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "runtime/cpu/element.h"
+
 /* In outputs of a line: what forward and backward data compute at once, what the gradient of
  * weights sums at once, and how wide strips get: beyond that, timings showed no clear gain. */
 enum { TILE = 16, SUMMED = 32, WIDEST = 256 };
@@ -130,46 +132,44 @@ void pl_picks_spread(const pl_picks *p, const void *from, void *images) {
 }
 
 /* Copies one window between its image and its line. */
-static inline __attribute__((always_inline)) void copy_tile(const pl_tiles *p, size_t element,
-                                                            char *window, char *line, bool gather) {
+PL_INLINE void copy_tile(const pl_tiles *p, size_t element, bool gather, char *window, char *line) {
   size_t position = (size_t)p->in.channels * element, row = p->in.width * position;
   for (int c = 0; c < p->in.channels; c++)
-    for (int h = 0; h < p->side; h++)
-      for (int w = 0; w < p->side; w++, line += element) {
-        char *pixel = window + h * row + w * position + c * element;
+    for (int h = 0; h < p->side; h++) {
+      char *pixel = window + h * row + c * element;
+      for (int w = 0; w < p->side; w++, pixel += position, line += element)
         memcpy(gather ? line : pixel, gather ? pixel : line, element);
-      }
+    }
 }
 
-static inline __attribute__((always_inline)) void copy_tiles(const pl_tiles *p, size_t element,
-                                                             char *images, char *lines,
-                                                             bool gather) {
-  size_t position = (size_t)p->in.channels * element, row = p->in.width * position;
-  size_t line_bytes = position * p->side * p->side;
+/* All windows. Element size and direction are constants in each copy of the inner loops. */
+static void copy_tiles(const pl_tiles *p, char *images, char *lines, bool gather) {
+  size_t position = (size_t)p->in.channels * p->element, row = p->in.width * position;
+  size_t line_bytes = (size_t)p->side * p->side * position;
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < p->rows * p->down; i++) {
-    char *first =
-        images + (size_t)(i / p->down) * p->in.height * row + (size_t)(i % p->down) * p->side * row;
-    for (int t = 0; t < p->across; t++)
-      copy_tile(p, element, first + (size_t)t * p->side * position,
-                lines + ((size_t)i * p->across + t) * line_bytes, gather);
+    char *image = images + (size_t)(i / p->down) * p->in.height * row;
+    char *window = image + (size_t)(i % p->down) * p->side * row;
+    char *line = lines + (size_t)i * p->across * line_bytes;
+    for (int t = 0; t < p->across; t++, window += p->side * position, line += line_bytes) {
+      if (p->element == 2 && gather)
+        copy_tile(p, 2, true, window, line);
+      else if (p->element == 2)
+        copy_tile(p, 2, false, window, line);
+      else if (gather)
+        copy_tile(p, 4, true, window, line);
+      else
+        copy_tile(p, 4, false, window, line);
+    }
   }
 }
 
-/* The size of an element is a constant in each copy of the loops. */
-static void copy_all(const pl_tiles *p, void *images, void *lines, bool gather) {
-  if (p->element == 2)
-    copy_tiles(p, 2, images, lines, gather);
-  else
-    copy_tiles(p, 4, images, lines, gather);
-}
-
 void pl_tiles_gather(const pl_tiles *p, const void *images, void *lines) {
-  copy_all(p, (void *)images, lines, true);
+  copy_tiles(p, (char *)images, lines, true);
 }
 
 void pl_tiles_spread(const pl_tiles *p, const void *lines, void *images) {
   bool covered = p->down * p->side == p->in.height && p->across * p->side == p->in.width;
   if (!covered) memset(images, 0, (size_t)p->rows * pl_shape_elements(p->in) * p->element);
-  copy_all(p, images, (void *)lines, false);
+  copy_tiles(p, images, (char *)lines, false);
 }

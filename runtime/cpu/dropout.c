@@ -55,8 +55,10 @@ static void make_numbers(const pl_random *stream, uint64_t counter, uint32_t *re
   }
 }
 
-PL_INLINE void drop_piece(pl_dtype type, const uint32_t *restrict number, uint32_t threshold,
-                          float scale, const void *restrict from, void *restrict to, int64_t n) {
+PL_INLINE void drop_typed(pl_dtype type, const dropout_kernel *k, const uint32_t *restrict number,
+                          const void *restrict from, void *restrict to, int64_t n) {
+  const uint32_t threshold = k->threshold;
+  const float scale = k->scale;
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) {
     float kept = pl_get(type, from, i) * scale;
@@ -65,8 +67,7 @@ PL_INLINE void drop_piece(pl_dtype type, const uint32_t *restrict number, uint32
 }
 
 /* From x to y, and by the same mask from dy to dx. */
-PL_INLINE void drop(pl_dtype type, const dropout_kernel *k, const pl_kernel_args *args,
-                    const void *from, void *to) {
+static void drop(const dropout_kernel *k, const pl_kernel_args *args, const void *from, void *to) {
   pl_random stream = pl_random_stream(args->seed, PL_RANDOM_DROPOUT, args->draw_step,
                                       args->draw_leaf, (uint32_t)k->number);
 #pragma omp parallel for schedule(static)
@@ -74,25 +75,22 @@ PL_INLINE void drop(pl_dtype type, const dropout_kernel *k, const pl_kernel_args
     uint32_t number[PIECE];
     make_numbers(&stream, (uint64_t)first / 4, number);
     int64_t n = k->elements - first < PIECE ? k->elements - first : PIECE;
-    drop_piece(type, number, k->threshold, k->scale, pl_at(type, from, first),
-               pl_at(type, to, first), n);
+    const void *x = pl_at(k->type, from, first);
+    void *y = pl_at(k->type, to, first);
+    if (k->type == PL_BF16)
+      drop_typed(PL_BF16, k, number, x, y, n);
+    else
+      drop_typed(PL_F32, k, number, x, y, n);
   }
 }
 
-static void run(const dropout_kernel *k, const pl_kernel_args *args, const void *from, void *to) {
-  if (k->type == PL_BF16)
-    drop(PL_BF16, k, args, from, to);
-  else
-    drop(PL_F32, k, args, from, to);
-}
-
 static pl_status dropout_forward(pl_kernel *kernel, const pl_kernel_args *args) {
-  run((dropout_kernel *)kernel, args, args->x, args->y);
+  drop((dropout_kernel *)kernel, args, args->x, args->y);
   return PL_OK;
 }
 
 static pl_status dropout_backward(pl_kernel *kernel, const pl_kernel_args *args) {
-  if (args->dx) run((dropout_kernel *)kernel, args, args->dy, args->dx);
+  if (args->dx) drop((dropout_kernel *)kernel, args, args->dy, args->dx);
   return PL_OK;
 }
 

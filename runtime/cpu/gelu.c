@@ -49,61 +49,63 @@ PL_INLINE float share_of(pl_gelu kind, float x, float *slope) {
   return kind == PL_GELU_QUICK ? quick_share(x, slope) : normal_share(x, slope);
 }
 
-PL_INLINE void forward_piece(pl_dtype type, pl_gelu kind, const void *x, void *y, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; i++) {
-    float v = pl_get(type, x, i), slope;
-    pl_put(type, y, i, v * share_of(kind, v, &slope));
-  }
-}
-
-PL_INLINE void backward_piece(pl_dtype type, pl_gelu kind, const void *x, const void *dy, void *dx,
-                              int64_t n) {
+/* Elements of x go to `to`; times dy and with the slope in backward, where dy is not NULL. */
+PL_INLINE void piece_typed(pl_dtype type, pl_gelu kind, const void *x, const void *dy, void *to,
+                           int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) {
     float v = pl_get(type, x, i), slope;
     float share = share_of(kind, v, &slope);
-    pl_put(type, dx, i, pl_get(type, dy, i) * (share + v * slope));
+    pl_put(type, to, i, dy ? pl_get(type, dy, i) * (share + v * slope) : v * share);
   }
 }
 
-PL_INLINE void over_pieces(pl_dtype type, pl_gelu kind, const gelu_kernel *k,
-                           const pl_kernel_args *args, bool backward) {
-#pragma omp parallel for schedule(static)
-  for (int64_t first = 0; first < k->elements; first += PIECE) {
-    int64_t n = k->elements - first < PIECE ? k->elements - first : PIECE;
-    const void *x = pl_at(type, args->x, first);
-    if (backward)
-      backward_piece(type, kind, x, pl_at(type, args->dy, first), pl_at(type, args->dx, first), n);
-    else
-      forward_piece(type, kind, x, pl_at(type, args->y, first), n);
-  }
-}
-
-PL_INLINE void run_typed(pl_dtype type, const gelu_kernel *k, const pl_kernel_args *args,
-                         bool backward) {
-  if (k->kind == PL_GELU_QUICK)
-    over_pieces(type, PL_GELU_QUICK, k, args, backward);
+/* Type and kind are constants in each copy of the loop. */
+static void forward_piece(const gelu_kernel *k, const void *x, void *y, int64_t n) {
+  bool quick = k->kind == PL_GELU_QUICK, narrow = k->type == PL_BF16;
+  if (quick && narrow)
+    piece_typed(PL_BF16, PL_GELU_QUICK, x, NULL, y, n);
+  else if (quick)
+    piece_typed(PL_F32, PL_GELU_QUICK, x, NULL, y, n);
+  else if (narrow)
+    piece_typed(PL_BF16, PL_GELU_EXACT, x, NULL, y, n);
   else
-    over_pieces(type, PL_GELU_EXACT, k, args, backward);
+    piece_typed(PL_F32, PL_GELU_EXACT, x, NULL, y, n);
+}
+
+static void backward_piece(const gelu_kernel *k, const void *x, const void *dy, void *dx,
+                           int64_t n) {
+  bool quick = k->kind == PL_GELU_QUICK, narrow = k->type == PL_BF16;
+  if (quick && narrow)
+    piece_typed(PL_BF16, PL_GELU_QUICK, x, dy, dx, n);
+  else if (quick)
+    piece_typed(PL_F32, PL_GELU_QUICK, x, dy, dx, n);
+  else if (narrow)
+    piece_typed(PL_BF16, PL_GELU_EXACT, x, dy, dx, n);
+  else
+    piece_typed(PL_F32, PL_GELU_EXACT, x, dy, dx, n);
+}
+
+static int64_t piece_at(const gelu_kernel *k, int64_t first) {
+  return k->elements - first < PIECE ? k->elements - first : PIECE;
 }
 
 static pl_status gelu_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   gelu_kernel *k = (gelu_kernel *)kernel;
-  if (k->type == PL_BF16)
-    run_typed(PL_BF16, k, args, false);
-  else
-    run_typed(PL_F32, k, args, false);
+#pragma omp parallel for schedule(static)
+  for (int64_t first = 0; first < k->elements; first += PIECE)
+    forward_piece(k, pl_at(k->type, args->x, first), pl_at(k->type, args->y, first),
+                  piece_at(k, first));
   return PL_OK;
 }
 
 static pl_status gelu_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   gelu_kernel *k = (gelu_kernel *)kernel;
   if (!args->dx) return PL_OK;
-  if (k->type == PL_BF16)
-    run_typed(PL_BF16, k, args, true);
-  else
-    run_typed(PL_F32, k, args, true);
+#pragma omp parallel for schedule(static)
+  for (int64_t first = 0; first < k->elements; first += PIECE)
+    backward_piece(k, pl_at(k->type, args->x, first), pl_at(k->type, args->dy, first),
+                   pl_at(k->type, args->dx, first), piece_at(k, first));
   return PL_OK;
 }
 

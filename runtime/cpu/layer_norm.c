@@ -58,19 +58,25 @@ PL_INLINE statistics statistics_of(pl_dtype type, const layer_norm_kernel *k, co
   return (statistics){mean, 1.0F / sqrtf(variance + k->epsilon)};
 }
 
-PL_INLINE void forward_typed(pl_dtype type, const layer_norm_kernel *k,
-                             const pl_kernel_args *args) {
+PL_INLINE statistics normalize(pl_dtype type, const layer_norm_kernel *k, const void *x, void *y) {
   const float *restrict gain = k->gain_values, *restrict bias = k->bias_values;
+  statistics s = statistics_of(type, k, x);
+#pragma omp simd
+  for (int c = 0; c < k->channels; c++)
+    pl_put(type, y, c, (pl_get(type, x, c) - s.mean) * s.inverse * gain[c] + bias[c]);
+  return s;
+}
+
+static pl_status layer_norm_forward(pl_kernel *kernel, const pl_kernel_args *args) {
+  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
 #pragma omp parallel for schedule(static)
   for (int64_t p = 0; p < k->positions; p++) {
-    const void *x = pl_at(type, args->x, p * k->channels);
-    void *y = pl_at(type, args->y, p * k->channels);
-    statistics s = statistics_of(type, k, x);
-#pragma omp simd
-    for (int c = 0; c < k->channels; c++)
-      pl_put(type, y, c, (pl_get(type, x, c) - s.mean) * s.inverse * gain[c] + bias[c]);
+    const void *x = pl_at(k->type, args->x, p * k->channels);
+    void *y = pl_at(k->type, args->y, p * k->channels);
+    statistics s = k->type == PL_BF16 ? normalize(PL_BF16, k, x, y) : normalize(PL_F32, k, x, y);
     if (args->saved) ((statistics *)args->saved)[p] = s;
   }
+  return PL_OK;
 }
 
 /* Adds term c of Σ g and of Σ g x̂, where g = dy gain, to a lane. */
@@ -103,21 +109,29 @@ PL_INLINE void position_backward(pl_dtype type, const layer_norm_kernel *k, cons
   }
 }
 
-PL_INLINE void backward_typed(pl_dtype type, const layer_norm_kernel *k,
-                              const pl_kernel_args *args) {
-  float *partial = args->scratch; /* (chunks, 2, channels) */
+PL_INLINE void chunk_typed(pl_dtype type, const layer_norm_kernel *k, const pl_kernel_args *args,
+                           int64_t first, int64_t end, float *dgain, float *dbias) {
   const statistics *saved = args->saved;
+  for (int64_t p = first; p < end; p++) {
+    size_t at = p * k->channels;
+    void *dx = args->dx ? pl_at(type, args->dx, at) : NULL;
+    position_backward(type, k, pl_at(type, args->x, at), pl_at(type, args->dy, at), saved[p], dx,
+                      dgain, dbias);
+  }
+}
+
+static void over_chunks(const layer_norm_kernel *k, const pl_kernel_args *args) {
+  float *partial = args->scratch; /* (chunks, 2, channels) */
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < k->chunks; i++) {
     float *dgain = partial + i * 2 * k->channels, *dbias = dgain + k->channels;
-    int64_t end = (i + 1) * k->chunk < k->positions ? (i + 1) * k->chunk : k->positions;
+    int64_t first = i * k->chunk;
+    int64_t end = first + k->chunk < k->positions ? first + k->chunk : k->positions;
     memset(dgain, 0, 2 * (size_t)k->channels * sizeof *dgain);
-    for (int64_t p = i * k->chunk; p < end; p++) {
-      size_t at = p * k->channels;
-      void *dx = args->dx ? pl_at(type, args->dx, at) : NULL;
-      position_backward(type, k, pl_at(type, args->x, at), pl_at(type, args->dy, at), saved[p], dx,
-                        dgain, dbias);
-    }
+    if (k->type == PL_BF16)
+      chunk_typed(PL_BF16, k, args, first, end, dgain, dbias);
+    else
+      chunk_typed(PL_F32, k, args, first, end, dgain, dbias);
   }
 }
 
@@ -136,21 +150,9 @@ static void add_chunks(const layer_norm_kernel *k, const float *partial, float *
   }
 }
 
-static pl_status layer_norm_forward(pl_kernel *kernel, const pl_kernel_args *args) {
-  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  if (k->type == PL_BF16)
-    forward_typed(PL_BF16, k, args);
-  else
-    forward_typed(PL_F32, k, args);
-  return PL_OK;
-}
-
 static pl_status layer_norm_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  if (k->type == PL_BF16)
-    backward_typed(PL_BF16, k, args);
-  else
-    backward_typed(PL_F32, k, args);
+  over_chunks(k, args);
   add_chunks(k, args->scratch, args->dweight, args->dbias);
   return PL_OK;
 }

@@ -51,18 +51,28 @@ static pl_status linear_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   return pl_dnn_conv_forward(k->forward, args->x, k->bias_values, args->y, args->scratch);
 }
 
-/* dbias = Σ over lines of dy, each feature's sum in their order. */
-PL_INLINE void bias_gradient(pl_dtype type, const linear_kernel *k, const void *dy, float *dbias) {
+/* Features [first, first + width) of the bias' gradient: sums over lines of dy, in their order. */
+PL_INLINE void bias_block(pl_dtype type, const linear_kernel *k, const void *dy, int first,
+                          int width, float *dbias) {
+  double sum[BIAS_BLOCK] = {0};
+  for (int i = 0; i < k->lines; i++) {
+    const void *line = pl_at(type, dy, (size_t)i * k->features + first);
+#pragma omp simd
+    for (int c = 0; c < width; c++) sum[c] += (double)pl_get(type, line, c);
+  }
+  for (int c = 0; c < width; c++) dbias[first + c] = (float)sum[c];
+}
+
+static void bias_gradient(const linear_kernel *k, const void *dy, float *dbias) {
 #pragma omp parallel for schedule(static)
   for (int first = 0; first < k->features; first += BIAS_BLOCK) {
-    int width = k->features - first < BIAS_BLOCK ? k->features - first : BIAS_BLOCK;
-    double sum[BIAS_BLOCK] = {0};
-    for (int i = 0; i < k->lines; i++) {
-      const void *line = pl_at(type, dy, (size_t)i * k->features + first);
-#pragma omp simd
-      for (int c = 0; c < width; c++) sum[c] += pl_get(type, line, c);
-    }
-    for (int c = 0; c < width; c++) dbias[first + c] = (float)sum[c];
+    int left = k->features - first, width = left < BIAS_BLOCK ? left : BIAS_BLOCK;
+    if (k->out_type == PL_F32)
+      bias_block(PL_F32, k, dy, first, width, dbias);
+    else if (width == BIAS_BLOCK)
+      bias_block(PL_BF16, k, dy, first, BIAS_BLOCK, dbias);
+    else
+      bias_block(PL_BF16, k, dy, first, width, dbias);
   }
 }
 
@@ -74,8 +84,7 @@ static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) 
     pl_convert_f32_to_bf16(args->scratch, args->dy, (size_t)k->lines * k->features);
     dy = args->scratch;
   }
-  if (k->bias >= 0 && k->out_type == PL_BF16) bias_gradient(PL_BF16, k, args->dy, args->dbias);
-  if (k->bias >= 0 && k->out_type == PL_F32) bias_gradient(PL_F32, k, args->dy, args->dbias);
+  if (k->bias >= 0) bias_gradient(k, args->dy, args->dbias);
   PL_TRY(pl_dnn_conv_backward_weights(k->backward_weights, args->x, dy, args->dweight, inner));
   if (!k->backward_data) return PL_OK;
   return pl_dnn_conv_backward_data(k->backward_data, dy, args->dx, inner);
