@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""Weights exchanged with torchvision and open_clip, held against those libraries.
+
+  interchange_reference.py reference         writes tests/parity/interchange/resnet50.bin
+  interchange_reference.py torchvision PLENUM   ResNets there and back, through the program
+  interchange_reference.py open_clip PLENUM     image-text models there and back
+
+`reference` needs torch, torchvision and numpy; the others h5dump as well, and the last open_clip.
+The file holds float32, little endian: the features (rows, 2048) that torchvision's ResNet-50
+computes, in double precision, of formula images with formula weights. tests/unit/test_interchange.c
+makes the same weights and images and compares.
+
+The checks train a small run, export it, load the file with strict=True, and compare what the model
+makes of the run's images with what `plenum embed` made; then the other way, from fresh weights of
+the library through `plenum import`. They print the largest differences and fail above 1e-5 of the
+largest value.
+"""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+import torchvision
+
+ROWS, SIDE = 2, 64
+TOLERANCE = 1e-5
+FOLDER = pathlib.Path(__file__).parent / "interchange"
+
+# ---- numbers by formula ----
+
+
+def formula(name, count):
+    """Numbers in [-1, 1), a function of name and place alone."""
+    seed = 2166136261  # FNV-1a
+    for byte in name.encode():
+        seed = (seed ^ byte) * 16777619 & 0xFFFFFFFF
+    h = numpy.arange(count, dtype=numpy.uint32) * numpy.uint32(0x9E3779B1) + numpy.uint32(seed)
+    h ^= h >> numpy.uint32(15)
+    h *= numpy.uint32(0x85EBCA77)
+    h ^= h >> numpy.uint32(13)
+    h *= numpy.uint32(0xC2B2AE3D)
+    h ^= h >> numpy.uint32(16)
+    return (h >> numpy.uint32(8)) / 2.0**23 - 1
+
+
+def formula_tensor(name, shape):
+    u = formula(name, int(numpy.prod(shape)))
+    if name.endswith("running_var") or name.endswith("weight") and len(shape) == 1:
+        u = 0.75 + 0.25 * u
+    elif name.endswith("weight"):
+        u = u * numpy.sqrt(6.0 / numpy.prod(shape[1:]))
+    else:
+        u = 0.125 * u
+    return torch.from_numpy(u.astype(numpy.float32)).reshape(shape)
+
+
+def images():
+    """(rows, 3, side, side); the formula counts channels fastest."""
+    u = formula("images", ROWS * SIDE * SIDE * 3).astype(numpy.float32)
+    return torch.from_numpy(u.reshape(ROWS, SIDE, SIDE, 3)).permute(0, 3, 1, 2)
+
+
+def write_reference():
+    model = torchvision.models.resnet50()
+    model.fc = torch.nn.Identity()
+    state = {n: formula_tensor(n, t.shape) for n, t in model.state_dict().items()
+             if not n.endswith("num_batches_tracked")}
+    model.load_state_dict(state, strict=False)
+    model.double().eval()
+    with torch.no_grad():
+        features = model(images().double())
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "resnet50.bin").write_bytes(features.numpy().astype("<f4").tobytes())
+    print(f"features {tuple(features.shape)}, largest {features.abs().max():.4g}")
+
+
+# ---- files, as the format's description has them ----
+
+
+def read_safetensors(path):
+    data = pathlib.Path(path).read_bytes()
+    length, = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    types = {"F32": "<f4", "I64": "<i8"}
+    return {name: torch.from_numpy(numpy.frombuffer(
+                data, types[e["dtype"]], int(numpy.prod(e["shape"])),
+                8 + length + e["data_offsets"][0]).reshape(e["shape"]).copy())
+            for name, e in header.items() if name != "__metadata__"}
+
+
+def write_safetensors(path, tensors):
+    header, parts, at = {}, [], 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
+        array = tensor.detach().contiguous().numpy()
+        part = array.tobytes()
+        kind = {"float32": "F32", "int64": "I64"}[str(array.dtype)]
+        header[name] = {"dtype": kind, "shape": list(array.shape),
+                        "data_offsets": [at, at + len(part)]}
+        parts.append(part)
+        at += len(part)
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + b"".join(parts))
+
+
+def h5(path, name, dtype):
+    with tempfile.NamedTemporaryFile() as out:
+        subprocess.run(["h5dump", "-d", name, "-b", "LE", "-o", out.name, path], check=True,
+                       stdout=subprocess.DEVNULL)
+        return numpy.fromfile(out.name, dtype)
+
+
+# ---- runs of the program ----
+
+
+class Program:
+    """plenum in a scratch folder."""
+
+    def __init__(self, path, folder):
+        self.path, self.folder = str(pathlib.Path(path).resolve()), pathlib.Path(folder)
+
+    def __call__(self, *arguments):
+        done = subprocess.run([self.path, *map(str, arguments)], cwd=self.folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            sys.exit(f"plenum {' '.join(map(str, arguments))}: {done.stderr}")
+        return done.stdout
+
+    def images(self, side):
+        """The images of the dataset `shapes`, normalised as in MEAN_STD."""
+        pixels = h5(self.folder / "shapes/part-00000.h5", "/image/pixels", "u1")
+        x = torch.from_numpy(pixels.reshape(-1, side, side, 3).copy()).permute(0, 3, 1, 2) / 255.0
+        return (x - 0.5) / 0.25
+
+    def embedding(self, run, *options):
+        self("embed", run, "--data", "shapes", "--out", "e.h5", "--overwrite", *options)
+        rows = len(h5(self.folder / "e.h5", "/id", "<i8"))
+        return torch.from_numpy(h5(self.folder / "e.h5", "/embedding", "<f4").reshape(rows, -1))
+
+
+failures = 0
+
+
+def compare(what, ours, theirs):
+    global failures
+    error = ((ours.double() - theirs.double()).abs().max() / theirs.abs().max()).item()
+    good = error <= TOLERANCE
+    failures += not good
+    print(f"{what}: largest difference {error:.2g} of the largest value{'' if good else '  FAILED'}")
+
+
+def run_model(model, x):
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([model(part) for part in x.split(50)])
+
+
+AUGMENT = ("augment: {preset: simclr-cifar, centre_ratio: 1, mean: [0.5, 0.5, 0.5], "
+           "std: [0.25, 0.25, 0.25]}")
+
+
+def check_torchvision(plenum):
+    for name, stem, side in [("resnet18", "cifar", 32), ("resnet34", "imagenet", 64),
+                             ("resnet50", "imagenet", 64)]:
+        with tempfile.TemporaryDirectory() as folder:
+            check_resnet(Program(plenum, folder), name, stem, side)
+
+
+def make_resnet(name, stem):
+    model = getattr(torchvision.models, name)()
+    model.fc = torch.nn.Identity()
+    if stem == "cifar":
+        model.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        model.maxpool = torch.nn.Identity()
+    return model
+
+
+def check_resnet(program, name, stem, side):
+    program("data", "synth", "shapes", "--out", "shapes", "--samples", 100, "--size", side)
+    (program.folder / "c.yaml").write_text(f"""
+run:    {{name: test, dir: run}}
+data:   {{train: shapes, val: shapes}}
+model:  {{encoder: {name}, stem: {stem}, image_size: {side}}}
+method: {{name: simclr, projector: [64, 32]}}
+{AUGMENT}
+batch:  {{global: 32, micro: 16}}
+train:  {{steps: 3, precision: f32}}
+""")
+    program("train", "c.yaml")
+    program("export", "run", "out.safetensors")
+    model, x = make_resnet(name, stem), program.images(side)
+    model.load_state_dict(read_safetensors(program.folder / "out.safetensors"), strict=True)
+    compare(f"{name} exported", program.embedding("run"), run_model(model, x))
+    other = make_resnet(name, stem)
+    other.train()(x[:32])  # statistics that are not the initial ones
+    write_safetensors(program.folder / "in.safetensors", other.state_dict())
+    program("import", "in.safetensors", "c.yaml", "--out", "imported")
+    compare(f"{name} imported", program.embedding("imported"), run_model(other, x))
+    program("train", "imported")
+
+
+def main():
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "reference" and len(sys.argv) == 2:
+        write_reference()
+    elif command == "torchvision" and len(sys.argv) == 3:
+        check_torchvision(sys.argv[2])
+    else:
+        sys.exit(__doc__)
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()
