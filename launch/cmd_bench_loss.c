@@ -1,19 +1,24 @@
-/* plenum bench loss: the rate of ntxent, forward and backward, beside the rate of plain f32 matrix
+/* plenum bench loss: the rate of a loss, forward and backward, beside the rate of plain f32 matrix
  * products on the same threads. Useful work are the three products Q·Kᵀ twice and W·K, 2B²d
- * floating-point operations each; everything else counts as lost time. Measurements alternate,
- * since a shared machine's speed drifts. Collective; rates are sums over ranks. */
+ * floating-point operations each, for clip and siglip in both directions; everything else counts as
+ * lost time. Measurements alternate, since a shared machine's speed drifts. Collective; rates are
+ * sums over ranks. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "launch/command.h"
+#include "launch/spread.h"
+#include "losses/clip.h"
 #include "losses/ntxent.h"
 #include "losses/tile_product.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/base/threads.h"
+
+enum { NTXENT, CLIP, SIGLIP };
+static const char *const loss_names[] = {"ntxent", "clip", "siglip"};
 
 enum { SQUARE = 2048, SQUARE_TIMES = 8, WALK = 8, REPEATS_MAX = 1000 };
 
@@ -38,13 +43,17 @@ typedef struct tiles_bench {
 
 typedef struct bench {
   pl_comm *comm;
+  int64_t loss; /* NTXENT … SIGLIP */
   int64_t batch, width, micro, repeats;
-  double temperature;
+  double temperature, bias;
   bool json;
 
   int threads;
-  pl_pair_sweep *sweep;
-  float *z, *dz;
+  pl_pair_sweep *views;       /* of ntxent */
+  pl_clip_loss *pairs;        /* of the others */
+  const pl_pair_sweep *sweep; /* the one that is there, or its part for images */
+  float *z, *dz;              /* (local rows, width): views, or images */
+  float *y, *dy;              /* texts; NULL for ntxent */
   pl_contrast_figures figures;
   size_t peak_bytes; /* resident, of the rank that has most, before the products' buffers */
   square_bench square;
@@ -138,32 +147,44 @@ static pl_status run_tiles(tiles_bench *b, const pl_pair_options *shapes, int th
 
 /* ---- measuring ---- */
 
-/* Unit rows; the two views of a sample are as near as those of a half-trained encoder. */
+/* A unit row; the two views of a sample are as near as those of a half-trained encoder. */
+static void make_row(float *row, int64_t width, int64_t sample, int64_t view) {
+  pl_random common = pl_random_stream(1, PL_RANDOM_TEST, 0, (uint64_t)sample, 0);
+  pl_random own = pl_random_stream(2, PL_RANDOM_TEST, (uint64_t)view, (uint64_t)sample, 0);
+  double square = 0;
+  for (int64_t k = 0; k < width; k++) {
+    row[k] = pl_random_normal(&common) + pl_random_normal(&own);
+    square += (double)row[k] * row[k];
+  }
+  for (int64_t k = 0; k < width; k++) row[k] /= (float)sqrt(square);
+}
+
 static pl_status make_embeddings(bench *b) {
   int64_t rows = pl_pair_local_rows(b->sweep), first = pl_pair_first_row(b->sweep);
-  b->z = pl_alloc((size_t)(rows * b->width), sizeof *b->z);
-  b->dz = pl_alloc((size_t)(rows * b->width), sizeof *b->dz);
-  if (!b->z || !b->dz) return PL_E_INTERNAL;
+  bool pairs = b->loss != NTXENT;
+  size_t n = (size_t)(rows * b->width);
+  b->z = pl_alloc(n, sizeof *b->z);
+  b->dz = pl_alloc(n, sizeof *b->dz);
+  b->y = pairs ? pl_alloc(n, sizeof *b->y) : NULL;
+  b->dy = pairs ? pl_alloc(n, sizeof *b->dy) : NULL;
+  if (!b->z || !b->dz || (pairs && (!b->y || !b->dy))) return PL_E_INTERNAL;
   for (int64_t i = 0; i < rows; i++) {
     int64_t leaf = (first + i) / (2 * b->micro), within = (first + i) % (2 * b->micro);
-    uint64_t sample = (uint64_t)(leaf * b->micro + within % b->micro);
-    pl_random common = pl_random_stream(1, PL_RANDOM_TEST, 0, sample, 0);
-    pl_random own = pl_random_stream(2, PL_RANDOM_TEST, 0, (uint64_t)(first + i), 0);
-    float *row = b->z + i * b->width;
-    double square = 0;
-    for (int64_t k = 0; k < b->width; k++) {
-      row[k] = pl_random_normal(&common) + pl_random_normal(&own);
-      square += (double)row[k] * row[k];
-    }
-    for (int64_t k = 0; k < b->width; k++) row[k] /= (float)sqrt(square);
+    int64_t sample = pairs ? first + i : leaf * b->micro + within % b->micro;
+    make_row(b->z + i * b->width, b->width, sample, pairs ? 0 : within / b->micro);
+    if (pairs) make_row(b->y + i * b->width, b->width, sample, 1);
   }
   return PL_OK;
 }
 
 static pl_status run_loss(bench *b, double *flops) {
-  double rows = (double)pl_pair_total_rows(b->sweep);
+  double rows = (double)pl_pair_total_rows(b->sweep), by_scale, by_bias;
   *flops = 6.0 * rows * (double)pl_pair_local_rows(b->sweep) * (double)b->width;
-  return pl_ntxent(b->sweep, b->z, (int)b->micro, b->temperature, false, &b->figures, b->dz);
+  if (b->loss == NTXENT)
+    return pl_ntxent(b->views, b->z, (int)b->micro, b->temperature, false, &b->figures, b->dz);
+  *flops *= 2;
+  return pl_clip(b->pairs, b->z, b->y, -log(b->temperature), b->bias, false, &b->figures, b->dz,
+                 b->dy, &by_scale, &by_bias);
 }
 
 /* Work of a series over the time of the slowest rank. */
@@ -207,11 +228,24 @@ static pl_status measure_all(bench *b) {
   return PL_OK;
 }
 
+static int64_t leaf_rows(const bench *b) { return b->loss == NTXENT ? 2 * b->micro : b->micro; }
+
+static pl_status make_loss(bench *b) {
+  const pl_pair_options shapes = {
+      .width = (int)b->width, .leaf_rows = (int)leaf_rows(b), .leaves = b->batch / leaf_rows(b)};
+  if (b->loss == NTXENT) {
+    PL_TRY(pl_pair_sweep_create(b->comm, &shapes, &b->views));
+    b->sweep = b->views;
+  } else {
+    pl_clip_kind kind = b->loss == CLIP ? PL_CLIP_SOFTMAX : PL_CLIP_SIGMOID;
+    PL_TRY(pl_clip_loss_create(b->comm, kind, &shapes, &b->pairs));
+    b->sweep = pl_clip_loss_sweep(b->pairs);
+  }
+  return PL_OK;
+}
+
 static pl_status run(bench *b) {
-  const pl_pair_options shapes = {.width = (int)b->width,
-                                  .leaf_rows = (int)(2 * b->micro),
-                                  .leaves = b->batch / (2 * b->micro)};
-  PL_TRY(pl_pair_sweep_create(b->comm, &shapes, &b->sweep));
+  PL_TRY(make_loss(b));
   PL_TRY(pl_comm_agree(b->comm, make_embeddings(b)));
   double warm_up;
   PL_TRY(measure(b, SERIES_LOSS, &warm_up));
@@ -226,70 +260,64 @@ static pl_status run(bench *b) {
 
 /* ---- telling ---- */
 
-typedef struct spread {
-  double median, low, high;
-} spread;
-
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+static pl_spread spread_of(bench *b, series which) {
+  return pl_spread_of(b->rates[which], b->repeats);
 }
 
-static spread spread_of(bench *b, series which) {
-  double *rates = b->rates[which];
-  qsort(rates, (size_t)b->repeats, sizeof *rates, by_size);
-  int64_t middle = b->repeats / 2;
-  return (spread){
-      .median = b->repeats % 2 ? rates[middle] : (rates[middle - 1] + rates[middle]) / 2,
-      .low = rates[0],
-      .high = rates[b->repeats - 1]};
+static size_t loss_bytes(const bench *b) {
+  return b->loss == NTXENT ? pl_pair_sweep_bytes(b->views) : pl_clip_loss_bytes(b->pairs);
+}
+
+static double gather_ms(const bench *b) {
+  return b->loss == NTXENT ? pl_pair_gather_ms(b->views) : pl_clip_gather_ms(b->pairs);
 }
 
 static const char *const series_words[SERIES_ALL] = {
     [SERIES_SQUARE] = "f32 product, 2048 x 2048 x 2048",
     [SERIES_TILES] = "f32 products, tiles as in the loss",
-    [SERIES_LOSS] = "ntxent, forward and backward",
-    [SERIES_RATIO] = "ntxent / better product of its round",
+    [SERIES_LOSS] = "forward and backward",
+    [SERIES_RATIO] = "share of the round's better product",
 };
 static const char *const series_keys[SERIES_ALL] = {
     [SERIES_SQUARE] = "square_gflops",
     [SERIES_TILES] = "tiles_gflops",
-    [SERIES_LOSS] = "ntxent_gflops",
+    [SERIES_LOSS] = "loss_gflops",
     [SERIES_RATIO] = "ratio",
 };
 
 static void print_text(bench *b) {
   const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
   double embeddings = (double)b->batch * (double)b->width * sizeof(float);
-  printf("batch of %lld rows, width %lld, tiles %d x %d, %d ranks with %d threads\n",
-         (long long)b->batch, (long long)b->width, shapes->tile_rows, shapes->tile_cols,
-         pl_comm_size(b->comm), b->threads);
+  printf("%s, batch of %lld rows, width %lld, tiles %d x %d, %d ranks with %d threads\n",
+         loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
+         shapes->tile_cols, pl_comm_size(b->comm), b->threads);
   for (series s = 0; s < SERIES_ALL; s++) {
-    spread r = spread_of(b, s);
+    pl_spread r = spread_of(b, s);
     printf("%-36s %8.*f%s  [%.*f, %.*f]\n", series_words[s], s == SERIES_RATIO ? 3 : 1, r.median,
            s == SERIES_RATIO ? "         " : " GFLOP/s", s == SERIES_RATIO ? 3 : 1, r.low,
            s == SERIES_RATIO ? 3 : 1, r.high);
   }
-  printf("%-36s %8.1f MB = %.2f x the embeddings\n", "memory of the sweep",
-         (double)pl_pair_sweep_bytes(b->sweep) * 1e-6,
-         (double)pl_pair_sweep_bytes(b->sweep) / embeddings);
+  printf("%-36s %8.1f MB = %.2f x the embeddings\n", "memory of the loss",
+         (double)loss_bytes(b) * 1e-6, (double)loss_bytes(b) / embeddings);
   printf("%-36s %8.1f MB = %.2f x the embeddings\n", "peak resident memory after one step",
          (double)b->peak_bytes * 1e-6, (double)b->peak_bytes / embeddings);
-  printf("%-36s %8.3f ms\n", "last gather", pl_pair_gather_ms(b->sweep));
+  printf("%-36s %8.3f ms\n", "last gather", gather_ms(b));
 }
 
 static void print_json(bench *b) {
   const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
-  printf("{\"batch\": %lld, \"width\": %lld, \"tile\": [%d, %d], \"ranks\": %d, \"threads\": %d",
-         (long long)b->batch, (long long)b->width, shapes->tile_rows, shapes->tile_cols,
-         pl_comm_size(b->comm), b->threads);
+  printf(
+      "{\"kind\": \"%s\", \"batch\": %lld, \"width\": %lld, \"tile\": [%d, %d], \"ranks\": %d, "
+      "\"threads\": %d",
+      loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
+      shapes->tile_cols, pl_comm_size(b->comm), b->threads);
   for (series s = 0; s < SERIES_ALL; s++) {
-    spread r = spread_of(b, s);
+    pl_spread r = spread_of(b, s);
     printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", series_keys[s], r.median,
            r.low, r.high);
   }
-  printf(", \"sweep_bytes\": %zu, \"peak_resident_bytes\": %zu, \"gather_ms\": %.6g, \"loss\": ",
-         pl_pair_sweep_bytes(b->sweep), b->peak_bytes, pl_pair_gather_ms(b->sweep));
+  printf(", \"loss_bytes\": %zu, \"peak_resident_bytes\": %zu, \"gather_ms\": %.6g, \"loss\": ",
+         loss_bytes(b), b->peak_bytes, gather_ms(b));
   printf("%.9g}\n", b->figures.loss);
 }
 
@@ -305,27 +333,32 @@ static void free_all(bench *b) {
   pl_free(b->tiles.rows);
   pl_free(b->tiles.sums);
   pl_free(b->tiles.tiles);
-  pl_pair_sweep_destroy(&b->sweep);
+  pl_pair_sweep_destroy(&b->views);
+  pl_clip_loss_destroy(&b->pairs);
   pl_free(b->z);
   pl_free(b->dz);
+  pl_free(b->y);
+  pl_free(b->dy);
   pl_free(b);
 }
 
 static pl_status parse(bench *b, const pl_command *command, int argc, char **argv, bool *helped) {
   const pl_option table[] = {
-      {"batch", PL_OPTION_INT, &b->batch, "rows of the batch: two views of each sample", 2, 1 << 24,
-       NULL},
+      {"loss", PL_OPTION_CHOICE, &b->loss, "the loss", 0, 0, "ntxent|clip|siglip"},
+      {"batch", PL_OPTION_INT, &b->batch, "rows of the batch: views of ntxent, else pairs", 1,
+       1 << 24, NULL},
       {"width", PL_OPTION_INT, &b->width, "width of the embeddings", 1, 1 << 16, NULL},
       {"micro", PL_OPTION_INT, &b->micro, "samples of a micro-batch", 1, 1 << 20, NULL},
       {"temperature", PL_OPTION_REAL, &b->temperature, "temperature of the loss", 1e-3, 1e3, NULL},
+      {"bias", PL_OPTION_REAL, &b->bias, "bias of siglip", -1e3, 1e3, NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, REPEATS_MAX, NULL},
       {"json", PL_OPTION_FLAG, &b->json, "one object instead of text", 0, 0, NULL},
       {0}};
   int operands = 0;
   PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, helped));
-  if (!*helped && b->batch % (2 * b->micro) != 0)
+  if (!*helped && b->batch % leaf_rows(b) != 0)
     return PL_FAIL(PL_E_USAGE, "--batch %lld is no multiple of the %lld rows of a micro-batch",
-                   (long long)b->batch, (long long)(2 * b->micro));
+                   (long long)b->batch, (long long)leaf_rows(b));
   return PL_OK;
 }
 
@@ -340,6 +373,7 @@ static pl_status bench_loss(pl_comm *comm, const pl_command *command, int argc, 
     b->micro = 128;
     b->repeats = 5;
     b->temperature = 0.1;
+    b->bias = -10;
     status = parse(b, command, argc, argv, &helped);
   }
   status = pl_comm_agree(comm, status);
@@ -361,6 +395,6 @@ static pl_status bench_loss(pl_comm *comm, const pl_command *command, int argc, 
 const pl_command pl_cmd_bench_loss = {
     .name = "bench loss",
     .operands = "",
-    .summary = "the rate of ntxent beside that of plain matrix products, and its memory",
+    .summary = "the rate of a loss beside that of plain matrix products, and its memory",
     .run = bench_loss,
 };

@@ -38,6 +38,8 @@ void pl_clip_loss_destroy(pl_clip_loss **loss) {
   *loss = NULL;
 }
 
+const pl_pair_sweep *pl_clip_loss_sweep(const pl_clip_loss *loss) { return loss->images; }
+
 size_t pl_clip_loss_bytes(const pl_clip_loss *loss) {
   return sizeof *loss + pl_pair_sweep_bytes(loss->images) + pl_pair_sweep_bytes(loss->texts);
 }

@@ -34,6 +34,9 @@ pl_status pl_clip(pl_clip_loss *loss, const float *x, const float *y, double log
                   bool want_uniformity, pl_contrast_figures *figures, float *dx, float *dy,
                   double *dlog_scale, double *dbias);
 
+/* The sweep of images over texts: which pairs are this rank's, and the shapes in use. */
+const pl_pair_sweep *pl_clip_loss_sweep(const pl_clip_loss *loss);
+
 size_t pl_clip_loss_bytes(const pl_clip_loss *loss);
 double pl_clip_gather_ms(const pl_clip_loss *loss);
 

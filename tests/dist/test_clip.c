@@ -21,12 +21,9 @@ static void free_solution(solution *s) {
 static pl_clip_loss *make_loss(pl_comm *comm, const problem *p, int64_t *first, int64_t *count) {
   const pl_pair_options options = options_of(p);
   pl_clip_loss *loss;
-  pl_pair_sweep *sweep;
-  CHECK_OK(pl_pair_sweep_create(comm, &options, &sweep));
-  *first = pl_pair_first_row(sweep);
-  *count = pl_pair_local_rows(sweep);
-  pl_pair_sweep_destroy(&sweep);
   CHECK_OK(pl_clip_loss_create(comm, p->kind, &options, &loss));
+  *first = pl_pair_first_row(pl_clip_loss_sweep(loss));
+  *count = pl_pair_local_rows(pl_clip_loss_sweep(loss));
   return loss;
 }
 
