@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Weights exchanged with torchvision and open_clip, held against those libraries.
 
-  interchange_reference.py reference         writes tests/parity/interchange/resnet50.bin
+  interchange_reference.py reference            writes tests/parity/interchange/*.bin
   interchange_reference.py torchvision PLENUM   ResNets there and back, through the program
-  interchange_reference.py open_clip PLENUM     image-text models there and back
+  interchange_reference.py open_clip PLENUM     an image-text model there and back
 
-`reference` needs torch, torchvision and numpy; the others h5dump as well, and the last open_clip.
-The file holds float32, little endian: the features (rows, 2048) that torchvision's ResNet-50
-computes, in double precision, of formula images with formula weights. tests/unit/test_interchange.c
-makes the same weights and images and compares.
+All need torch, torchvision and numpy, the last two h5dump, the first and the last open_clip.
+The files hold float32, little endian: what the library's model computes, in double precision, of
+formula images and texts with formula weights. resnet50.bin: features (rows, 2048) of torchvision's
+ResNet-50; clip.bin: unit embeddings (rows, 16) of images and then of texts, by a small model of
+open_clip. tests/unit/test_interchange.c makes the same weights, images and texts and compares.
 
 The checks train a small run, export it, load the file with strict=True, and compare what the model
 makes of the run's images with what `plenum embed` made; then the other way, from fresh weights of
@@ -27,6 +28,7 @@ import torch
 import torchvision
 
 ROWS, SIDE = 2, 64
+VOCABULARY, CONTEXT = 40, 12
 TOLERANCE = 1e-5
 FOLDER = pathlib.Path(__file__).parent / "interchange"
 
@@ -64,18 +66,46 @@ def images():
     return torch.from_numpy(u.reshape(ROWS, SIDE, SIDE, 3)).permute(0, 3, 1, 2)
 
 
-def write_reference():
-    model = torchvision.models.resnet50()
-    model.fc = torch.nn.Identity()
+def texts():
+    """(rows, context): ids, then the largest of all, which ends a text, then nothing."""
+    u = formula("texts", ROWS * CONTEXT)
+    ids = torch.from_numpy(((u + 1) / 2 * (VOCABULARY - 1)).astype(numpy.int64))
+    ids = ids.reshape(ROWS, CONTEXT)
+    for row in range(ROWS):
+        ids[row, 5 + row] = VOCABULARY - 1
+        ids[row, 6 + row:] = 0
+    return ids
+
+
+def make_clip(side, patch, image_width, text_width, layers, heads, context, vocabulary, embedding):
+    import open_clip.model as m
+    return m.CLIP(embedding,
+                  m.CLIPVisionCfg(layers=layers, width=image_width, head_width=image_width // heads,
+                                  patch_size=patch, image_size=side),
+                  m.CLIPTextCfg(context_length=context, vocab_size=vocabulary, width=text_width,
+                                heads=heads, layers=layers))
+
+
+def fill(model):
     state = {n: formula_tensor(n, t.shape) for n, t in model.state_dict().items()
              if not n.endswith("num_batches_tracked")}
     model.load_state_dict(state, strict=False)
-    model.double().eval()
-    with torch.no_grad():
-        features = model(images().double())
+    return model.double().eval()
+
+
+def store(name, values):
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "resnet50.bin").write_bytes(features.numpy().astype("<f4").tobytes())
-    print(f"features {tuple(features.shape)}, largest {features.abs().max():.4g}")
+    (FOLDER / name).write_bytes(values.detach().numpy().astype("<f4").tobytes())
+    print(f"{name}: {tuple(values.shape)}, largest {values.abs().max():.4g}")
+
+
+def write_reference():
+    resnet = torchvision.models.resnet50()
+    resnet.fc = torch.nn.Identity()
+    clip = fill(make_clip(SIDE, 16, 32, 24, 2, 2, CONTEXT, VOCABULARY, 16))
+    store("resnet50.bin", fill(resnet)(images().double()))
+    store("clip.bin", torch.cat([clip.encode_image(images().double(), normalize=True),
+                                 clip.encode_text(texts(), normalize=True)]))
 
 
 # ---- files, as the format's description has them ----
@@ -202,12 +232,59 @@ train:  {{steps: 3, precision: f32}}
     program("train", "imported")
 
 
+def check_open_clip(plenum):
+    with tempfile.TemporaryDirectory() as folder:
+        check_clip(Program(plenum, folder))
+
+
+def check_clip(program):
+    side, patch, layers, heads, context, embedding = 32, 8, 2, 4, 16, 48
+    merges = pathlib.Path(__file__).parent.resolve() / "tokens/merges.txt"
+    program("data", "synth", "shapes", "--out", "shapes", "--samples", 100, "--size", side)
+    (program.folder / "c.yaml").write_text(f"""
+run:    {{name: test, dir: run}}
+data:   {{train: shapes, val: shapes, vocabulary: {merges}}}
+model:  {{encoder: vit_tiny, patch: {patch}, image_size: {side}, width: 64, layers: {layers},
+         heads: {heads},
+         text: {{width: 96, layers: {layers}, heads: {heads}, context: {context}}}}}
+method: {{name: clip, embedding: {embedding}, temperature: 0.07}}
+{AUGMENT.replace("simclr-cifar", "none")}
+batch:  {{global: 32, micro: 16}}
+optim:  {{name: adamw, lr: 1.0e-3}}
+train:  {{steps: 3, precision: f32}}
+""")
+    program("train", "c.yaml")
+    program("export", "run", "out.safetensors")
+    exported = read_safetensors(program.folder / "out.safetensors")
+    vocabulary = len(exported["token_embedding.weight"])
+    model, other = [make_clip(side, patch, 64, 96, layers, heads, context, vocabulary, embedding)
+                    for _ in range(2)]
+    x = program.images(side)
+    model.load_state_dict(exported, strict=True)
+    model.visual.proj = None  # `plenum embed` gives what comes before it
+    compare("vit exported", program.embedding("run"), run_model(model.visual, x))
+    write_safetensors(program.folder / "in.safetensors", other.state_dict())
+    program("import", "in.safetensors", "c.yaml", "--out", "imported")
+    program("export", "imported", "again.safetensors")
+    again = read_safetensors(program.folder / "again.safetensors")
+    for name, tensor in other.state_dict().items():
+        if not torch.equal(again.pop(name), tensor):
+            sys.exit(f"{name} came back changed")
+    if again:
+        sys.exit(f"came back besides: {list(again)}")
+    other.visual.proj = None
+    compare("vit imported", program.embedding("imported"), run_model(other.visual, x))
+    program("train", "imported")
+
+
 def main():
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "reference" and len(sys.argv) == 2:
         write_reference()
     elif command == "torchvision" and len(sys.argv) == 3:
         check_torchvision(sys.argv[2])
+    elif command == "open_clip" and len(sys.argv) == 3:
+        check_open_clip(sys.argv[2])
     else:
         sys.exit(__doc__)
     sys.exit(failures > 0)
