@@ -173,11 +173,14 @@ pl_status pl_train(pl_comm *comm, const pl_config *config, int threads,
   pl_status status = train(&t, &stop);
   memcpy(state_hash, t.state_hash, sizeof t.state_hash);
   if (status == PL_OK && stop != PL_STOP_NONE) {
-    status = PL_FAIL(PL_E_STOPPED,
-                     "stopped on %s after step %lld of %lld and saved: start the same again with "
-                     "run.resume=auto, or say `plenum train %s`",
-                     pl_stop_name(stop), (long long)t.state.step, (long long)t.lengths.steps,
-                     config->run.dir);
+    char path[PL_PATH_MAX];
+    pl_training_newest_path(&t, path);
+    status =
+        PL_FAIL(PL_E_STOPPED,
+                "stopped on %s after step %lld of %lld, saved in %s: start the same again with "
+                "run.resume=auto, or say `plenum train %s`",
+                pl_stop_name(stop), (long long)t.state.step, (long long)t.lengths.steps, path,
+                config->run.dir);
   }
   pl_training_free(&t);
   return status;
