@@ -22,9 +22,7 @@ static pl_status open_verified(pl_comm *comm, const char *folder, pl_checkpoint 
   return status;
 }
 
-/* The steps of the checkpoints as rank 0 sees them, newest first. The caller frees them, also after
- * an error. */
-static pl_status list_steps(pl_comm *comm, const char *parent, int64_t **steps, int *count) {
+pl_status pl_checkpoints_steps(pl_comm *comm, const char *parent, int64_t **steps, int *count) {
   pl_checkpoint_entry *entries = NULL;
   *steps = NULL;
   *count = 0;
@@ -49,7 +47,7 @@ pl_status pl_checkpoints_newest(pl_comm *comm, const char *parent, pl_checkpoint
   int64_t *steps = NULL;
   int count = 0;
   *out = NULL;
-  PL_TRY_OR(done, status, list_steps(comm, parent, &steps, &count));
+  PL_TRY_OR(done, status, pl_checkpoints_steps(comm, parent, &steps, &count));
   for (int k = 0; k < count; k++) {
     char folder[PL_PATH_MAX];
     PL_TRY_OR(done, status, pl_checkpoint_path(parent, steps[k], false, folder));

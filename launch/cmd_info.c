@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "launch/checkpoints.h"
 #include "launch/command.h"
 #include "launch/inspection.h"
 #include "launch/json.h"
@@ -70,23 +71,6 @@ static void json_entry(int64_t step, const pl_inspection *it, const char *proble
   putchar('}');
 }
 
-/* Rank 0's list, for all: other ranks may see the folder a moment later. */
-static pl_status list_steps(pl_comm *comm, const char *parent, int64_t **steps, int *count) {
-  pl_checkpoint_entry *entries = NULL;
-  pl_status status = PL_OK;
-  *count = 0;
-  if (pl_comm_rank(comm) == 0) status = pl_checkpoint_list(parent, "", &entries, count);
-  PL_TRY_OR(done, status, pl_comm_agree(comm, status));
-  PL_TRY_OR(done, status, pl_comm_broadcast(comm, count, sizeof *count, 0));
-  *steps = pl_alloc((size_t)*count, sizeof **steps);
-  PL_TRY_OR(done, status, pl_comm_agree(comm, *steps ? PL_OK : PL_E_INTERNAL));
-  for (int k = 0; entries && k < *count; k++) (*steps)[k] = entries[k].step;
-  status = pl_comm_broadcast(comm, *steps, (size_t)*count * sizeof **steps, 0);
-done:
-  pl_free(entries);
-  return status;
-}
-
 /* A checkpoint that is not whole is counted, and told like the others. */
 static pl_status tell_entry(pl_comm *comm, const char *parent, int64_t step, bool json, bool first,
                             int *bad) {
@@ -110,7 +94,7 @@ static pl_status tell_run(pl_comm *comm, const char *run, const char *parent, bo
   pl_status status;
   int64_t *steps = NULL;
   int count = 0, bad = 0;
-  PL_TRY_OR(done, status, list_steps(comm, parent, &steps, &count));
+  PL_TRY_OR(done, status, pl_checkpoints_steps(comm, parent, &steps, &count));
   bool telling = pl_comm_rank(comm) == 0;
   if (telling && json) {
     printf("{\"run\": ");

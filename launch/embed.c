@@ -74,6 +74,9 @@ static int64_t all_of(const pass *p) {
 
 static pl_status start_loader(pass *p) {
   const pl_config *config = p->config;
+  bool drawn = p->samples < all_of(p);
+  /* An evaluation that leaves samples out is no evaluation; a draw may draw others. */
+  int64_t skip_limit = p->options->limit > 0 ? config->data.skip_limit : 0;
   pl_loader_options options = {
       .dataset = p->dataset,
       .tokenizer = p->options->tokenizer,
@@ -81,7 +84,7 @@ static pl_status start_loader(pass *p) {
       .all_captions = p->options->tokenizer != NULL,
       .augment = p->options->random ? views_of(config) : pl_augment_settings(config),
       .random = p->options->random,
-      .shuffle = p->samples < all_of(p),
+      .shuffle = drawn,
       .shuffle_block = config->data.shuffle_block,
       .shuffle_window = config->data.shuffle_window,
       .seed = seed_of(p),
@@ -93,7 +96,7 @@ static pl_status start_loader(pass *p) {
       .passes = 1,
       .steps = 1,
       .workers = pl_loader_workers_setting(config, pl_threads_count()),
-      .skip_limit = 0, /* an evaluation that leaves samples out is no evaluation */
+      .skip_limit = skip_limit,
   };
   return pl_loader_create(&options, &p->loader);
 }

@@ -10,8 +10,9 @@
 
 /* Embeds config->report.samples samples of `dataset`, drawn at random by the seed, with `encoder`
  * (for config->eval.micro rows, loaded), and writes the pictures on rank 0 to `path`: a piece of
- * HTML to be put into the report as it is, images within it. The same bytes on any number of ranks.
- * Errors are agreed. Collective. */
+ * HTML to be put into the report as it is, images within it, in the colours of the page. The same
+ * bytes on any number of ranks. With no samples it writes nothing. Errors are agreed. Collective.
+ */
 pl_status pl_gallery_write(pl_comm *comm, const pl_config *config, pl_net *encoder,
                            const pl_dataset *dataset, const char *path);
 

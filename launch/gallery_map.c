@@ -1,6 +1,7 @@
 /* The map of representations: their two leading principal components, coloured by label. Each class
  * is one path of dots, written once; the whole map and the small ones of each class refer to it. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "launch/gallery_parts.h"
@@ -158,7 +159,9 @@ static void write_paths(const map *m, FILE *out) {
 }
 
 static void write_group(const map *m, int k, FILE *out) {
-  fprintf(out, "<use href=\"#map-%s-%d\" style=\"stroke:", m->name, k);
+  bool rest = m->groups[k].label < 0 && m->gallery->classes > 0;
+  fprintf(out, "<use href=\"#map-%s-%d\"%s style=\"stroke:", m->name, k,
+          rest ? " class=\"rest\"" : "");
   write_colour(m, k, out);
   fputs("\"/>", out);
 }

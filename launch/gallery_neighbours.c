@@ -51,28 +51,33 @@ static void write_mark(bool alike, FILE *out) {
           alike ? "M1 5.5l3 3 5-7" : "M1.5 1.5l7 7m0-7l-7 7");
 }
 
+static void write_caption(const pl_gallery *g, const query *q, const pl_neighbour *n, FILE *out) {
+  bool labelled = has_label(g, n->index), compared = labelled && has_label(g, q->place);
+  bool alike = compared && is_alike(g, q, n->index);
+  fprintf(out, "Neighbour %d", (int)(n - q->kept) + 1);
+  if (labelled) fputs(": ", out);
+  if (labelled) pl_gallery_class_name(g, g->labels[n->index], out);
+  if (compared) fputs(alike ? ", same label" : ", another label", out);
+  fprintf(out, "\"><b>%.3f</b>", (double)n->score);
+  if (!labelled) return;
+  fputs("<span title=\"", out);
+  pl_gallery_class_name(g, g->labels[n->index], out);
+  fputs("\">", out);
+  if (compared) write_mark(alike, out);
+  pl_gallery_class_name(g, g->labels[n->index], out);
+  fputs("</span>", out);
+}
+
 static pl_status write_neighbour(const pl_gallery *g, query *q, const pl_neighbour *n, FILE *out) {
   bool whole;
-  bool compared = has_label(g, q->place) && has_label(g, n->index);
-  bool alike = compared && is_alike(g, q, n->index);
   PL_TRY(pl_gallery_read(g, n->index, &q->image, &whole));
   if (!whole) return PL_OK;
   PL_TRY(pl_gallery_take_plain(g, &q->image, &q->picture));
-  fprintf(out, "<li%s>", !compared ? "" : (alike ? " class=\"same\"" : " class=\"other\""));
+  const char *likeness = is_alike(g, q, n->index) ? " class=\"same\"" : " class=\"other\"";
+  bool compared = has_label(g, q->place) && has_label(g, n->index);
+  fprintf(out, "<li%s>", compared ? likeness : "");
   PL_TRY(pl_gallery_begin_img(&q->picture.image, out));
-  fprintf(out, "Neighbour %d", (int)(n - q->kept) + 1);
-  if (has_label(g, n->index)) {
-    fputs(": ", out);
-    pl_gallery_class_name(g, g->labels[n->index], out);
-  }
-  if (compared) fputs(alike ? ", same label" : ", another label", out);
-  fprintf(out, "\"><b>%.3f</b>", (double)n->score);
-  if (has_label(g, n->index)) {
-    fputs("<span>", out);
-    if (compared) write_mark(alike, out);
-    pl_gallery_class_name(g, g->labels[n->index], out);
-    fputs("</span>", out);
-  }
+  write_caption(g, q, n, out);
   fputs("</li>\n", out);
   return PL_OK;
 }

@@ -29,6 +29,9 @@ void pl_json_text(FILE *file, const char *text) {
       fprintf(file, "\\%c", *s++);
     } else if (*s < 0x20 || *s == 0x7F) {
       fprintf(file, "\\u%04x", *s++);
+    } else if (*s == 0xC2 && s[1] < 0xA0) { /* the other control characters, which YAML refuses */
+      fprintf(file, "\\u%04x", s[1]);
+      s += 2;
     } else {
       fwrite(s, 1, (size_t)length, file);
       s += length;

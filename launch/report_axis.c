@@ -4,6 +4,9 @@
 
 #include "launch/report_curve.h"
 
+/* Reciprocals of what is larger are finite, with room for steps in between. */
+static const double smallest = 1e-300;
+
 /* The smallest of 1, 2, 5 times a power of ten that is no less than `least`. */
 static double round_up(double least) {
   double power = pow(10, floor(log10(least)));
@@ -14,18 +17,18 @@ static double round_up(double least) {
 
 pl_axis pl_axis_linear(double low, double high, int wanted, bool widen) {
   /* Where all values are (nearly) the same, some room around them. */
-  double least = 1e-6 * fmax(fabs(low), fabs(high));
-  if (high - low <= least) {
-    double room = low == 0 && high == 0 ? 1 : 0.1 * fmax(fabs(low), fabs(high));
+  double size = fmax(fabs(low), fabs(high));
+  if (high - low <= fmax(1e-6 * size, smallest)) {
+    double room = size > smallest ? 0.1 * size : 1;
     low -= widen ? room : 0;
     high += room;
   }
   pl_axis axis = {.low = low, .high = high};
   double step = round_up((high - low) / wanted);
-  double first = widen ? floor(low / step + 1e-9) : ceil(low / step - 1e-9);
-  double last = widen ? ceil(high / step - 1e-9) : floor(high / step + 1e-9);
-  for (double k = first; k <= last && axis.ticks < PL_AXIS_TICKS; k++) {
-    axis.tick[axis.ticks++] = k == 0 ? 0 : k * step; /* no negative zero */
+  int64_t first = (int64_t)(widen ? floor(low / step + 1e-9) : ceil(low / step - 1e-9));
+  int64_t last = (int64_t)(widen ? ceil(high / step - 1e-9) : floor(high / step + 1e-9));
+  for (int64_t k = first; k <= last && axis.ticks < PL_AXIS_TICKS; k++) {
+    axis.tick[axis.ticks++] = (double)k * step;
   }
   if (widen && axis.ticks > 1) {
     axis.low = axis.tick[0];
@@ -36,12 +39,12 @@ pl_axis pl_axis_linear(double low, double high, int wanted, bool widen) {
 
 pl_axis pl_axis_log(double low, double high) {
   static const double mantissa[] = {1, 2, 5};
-  double first = floor(log10(low)), last = floor(log10(high));
+  int first = (int)floor(log10(low)), last = (int)floor(log10(high));
   /* Over many decades only some of them, over a few also what lies between. */
-  double stride = ceil((last - first + 1) / 8);
+  int stride = 1 + (last - first) / 8;
   int kinds = last - first < 3 ? 3 : 1;
   pl_axis axis = {.log = true, .low = low, .high = high};
-  for (double k = first; k <= last; k += stride) {
+  for (int k = first; k <= last; k += stride) {
     for (int m = 0; m < kinds; m++) {
       double tick = mantissa[m] * pow(10, k);
       if (tick >= low * 0.999 && tick <= high * 1.001 && axis.ticks < PL_AXIS_TICKS) {
@@ -53,8 +56,8 @@ pl_axis pl_axis_log(double low, double high) {
 }
 
 double pl_axis_place(const pl_axis *axis, double value) {
-  if (axis->log) return log(value / axis->low) / log(axis->high / axis->low);
-  return (value - axis->low) / (axis->high - axis->low);
+  if (!axis->log) return (value - axis->low) / (axis->high - axis->low);
+  return (log(value) - log(axis->low)) / (log(axis->high) - log(axis->low));
 }
 
 /* Digits after the point that tell multiples of `step` apart. */

@@ -145,10 +145,8 @@ pl_status pl_chart_draw(FILE *page, const pl_chart *chart, const pl_chart_time *
     stretch_limits(count <= FAINT_MOST ? &drawn[i].all : &drawn[i].mean, &y);
   }
   if (y.low <= y.high) {
-    pl_frame frame = {.chart = chart,
-                      .time = time,
-                      .x = pl_axis_linear(time->low, time->high, 6, false),
-                      .y = value_axis(chart, y)};
+    pl_frame frame = {
+        .chart = chart, .time = time, .x = pl_frame_time_axis(time), .y = value_axis(chart, y)};
     PL_TRY_OR(done, status, draw(page, &frame, series, drawn, count));
   }
 done:

@@ -60,6 +60,7 @@ typedef struct pl_frame {
   pl_axis x, y;
 } pl_frame;
 
+pl_axis pl_frame_time_axis(const pl_chart_time *time);
 double pl_frame_x(const pl_frame *frame, double x);
 double pl_frame_y(const pl_frame *frame, double y);
 

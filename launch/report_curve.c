@@ -67,22 +67,56 @@ static int64_t stretch_end(const pl_curve *curve, int64_t first) {
   return end;
 }
 
-pl_status pl_curve_smooth(const pl_curve *curve, int64_t window, pl_curve *out) {
-  PL_TRY(allocate(out, curve->count));
-  for (int64_t first = 0, end = 0; first < curve->count; first = end) {
-    end = stretch_end(curve, first);
-    /* [low, high] only ever moves on, and the sum follows it. */
-    int64_t low = first, high = first;
-    double sum = curve->y[first];
-    for (int64_t i = first; i < end; i++) {
-      int64_t reach = (window - 1) / 2;
-      if (reach > i - first) reach = i - first;
-      while (high < i + reach && high + 1 < end) sum += curve->y[++high];
-      while (low < i - reach) sum -= curve->y[low++];
-      append(out, curve->x[i], sum / (double)(high - low + 1), i == first);
-    }
+/* Sums of whole windows without a subtraction, which after a spike would leave nothing but
+ * rounding: in pieces of a window's length, sums from the piece's start and to its end. A window is
+ * the end of one piece and the start of the next. */
+typedef struct window_sums {
+  int64_t window;
+  double *from_start, *to_end; /* (count) */
+} window_sums;
+
+static pl_status prepare_sums(const pl_curve *curve, int64_t window, window_sums *sums) {
+  int64_t last = curve->count - 1;
+  *sums = (window_sums){.window = window};
+  sums->from_start = pl_alloc((size_t)curve->count, sizeof *sums->from_start);
+  sums->to_end = pl_alloc((size_t)curve->count, sizeof *sums->to_end);
+  if (!sums->from_start || !sums->to_end) return PL_E_INTERNAL;
+  for (int64_t i = 0; i <= last; i++) {
+    sums->from_start[i] = curve->y[i] + (i % window > 0 ? sums->from_start[i - 1] : 0);
+  }
+  for (int64_t i = last; i >= 0; i--) {
+    bool ends = i == last || i % window == window - 1;
+    sums->to_end[i] = curve->y[i] + (ends ? 0 : sums->to_end[i + 1]);
   }
   return PL_OK;
+}
+
+/* Of points low to high, a window or less. */
+static double mean_of(const window_sums *sums, const pl_curve *curve, int64_t low, int64_t high) {
+  double sum = 0;
+  if (high - low + 1 == sums->window) {
+    sum = sums->from_start[high] + (low % sums->window > 0 ? sums->to_end[low] : 0);
+  } else {
+    for (int64_t i = low; i <= high; i++) sum += curve->y[i];
+  }
+  return sum / (double)(high - low + 1);
+}
+
+pl_status pl_curve_smooth(const pl_curve *curve, int64_t window, pl_curve *out) {
+  window_sums sums;
+  pl_status status = prepare_sums(curve, window, &sums);
+  if (status == PL_OK) status = allocate(out, curve->count);
+  for (int64_t first = 0, end = 0; status == PL_OK && first < curve->count; first = end) {
+    end = stretch_end(curve, first);
+    for (int64_t i = first; i < end; i++) {
+      int64_t reach = i - first < window / 2 ? i - first : window / 2;
+      int64_t high = i + reach < end ? i + reach : end - 1;
+      append(out, curve->x[i], mean_of(&sums, curve, i - reach, high), i == first);
+    }
+  }
+  pl_free(sums.from_start);
+  pl_free(sums.to_end);
+  return status;
 }
 
 /* Points [first, end) as their lowest and highest one, in the order in which they come. */

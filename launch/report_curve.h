@@ -22,8 +22,8 @@ void pl_curve_free(pl_curve *curve);
  */
 pl_status pl_curve_from(const double *x, const double *y, int64_t count, pl_curve *out);
 
-/* Means over up to `window` points around each. Near the start of a stretch, where curves are
- * steep, as many before a point as after it; near its end those that there are. */
+/* Means over up to `window` points (an odd number) around each. Near the start of a stretch, where
+ * curves are steep, as many before a point as after it; near its end those that there are. */
 pl_status pl_curve_smooth(const pl_curve *curve, int64_t window, pl_curve *out);
 
 /* Of each of `buckets` equal parts of [low, high], the lowest and the highest point of each

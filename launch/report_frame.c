@@ -1,7 +1,15 @@
+#include <math.h>
+
 #include "launch/report_chart.h"
 #include "launch/report_html.h"
 
-enum { MARGIN_RIGHT = 14, ROW = 15 };
+enum { MARGIN_RIGHT = 14, ROW = 15, MOST_TICKS = 6 };
+
+/* Short runs have fewer ticks: no parts of a step. */
+pl_axis pl_frame_time_axis(const pl_chart_time *time) {
+  int wanted = time->high < MOST_TICKS ? (int)ceil(time->high - time->low) : MOST_TICKS;
+  return pl_axis_linear(time->low, time->high, wanted > 0 ? wanted : 1, false);
+}
 
 double pl_frame_x(const pl_frame *frame, double x) {
   return PL_FRAME_LEFT + PL_FRAME_WIDTH * pl_axis_place(&frame->x, x);

@@ -135,8 +135,7 @@ static void put_setting(FILE *page, const pl_report_run *run) {
     pl_html_count(page, s->samples);
     fputs(" samples in <code>", page);
     pl_html_text(page, s->train);
-    fputs("</code> \xC2\xB7 plenum ", page);
-    pl_html_text(page, s->build);
+    fputs("</code>", page);
   }
   fputs("</p>\n", page);
 }

@@ -17,7 +17,7 @@ void *pl_report_grow(void *items, size_t size, int64_t count, int64_t *room) {
   int64_t wanted = *room > 0 ? 2 * *room : 16;
   char *grown = pl_alloc((size_t)wanted, size);
   if (!grown) return NULL;
-  if (count > 0) memcpy(grown, items, (size_t)count * size);
+  if (items) memcpy(grown, items, (size_t)count * size);
   pl_free(items);
   *room = wanted;
   return grown;

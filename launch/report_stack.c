@@ -99,7 +99,7 @@ pl_status pl_chart_stack(FILE *page, const pl_chart *chart, const pl_chart_time 
     double highest = pile_up(s, chart->scale);
     pl_frame frame = {.chart = chart,
                       .time = time,
-                      .x = pl_axis_linear(time->low, time->high, 6, false),
+                      .x = pl_frame_time_axis(time),
                       .y = pl_axis_linear(0, highest, 4, true)};
     if (highest > 0) {
       fprintf(page,

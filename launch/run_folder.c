@@ -143,6 +143,7 @@ static pl_status enter(const pl_comm *comm, const pl_config *config, pl_run_fold
   if (found.run && config->run.overwrite) PL_TRY(remove_earlier_run(folder));
   if (!found.run || config->run.overwrite) PL_TRY(keep_config(config));
   PL_TRY(pl_make_folders(out->watchdog));
+  PL_TRY(pl_checkpoint_clean(out->checkpoints));
   char path[PL_PATH_MAX];
   PL_TRY(pl_path_join(folder, "log.txt", path));
   return pl_log_open(path);

@@ -139,8 +139,12 @@ static pl_status write_pictures(pl_training *t) {
   if (t->config->report.samples == 0) return PL_OK;
   PL_TRY(pl_comm_agree(t->comm, pl_path_join(t->config->run.dir, "pictures.html", path)));
   PL_TRY(pl_training_load_encoder(t));
-  return pl_gallery_write(t->comm, t->config, t->encoder, t->queries ? t->queries : t->dataset,
-                          path);
+  pl_status status =
+      pl_gallery_write(t->comm, t->config, t->encoder, t->queries ? t->queries : t->dataset, path);
+  if (status == PL_OK || status == PL_E_INTERNAL) return status;
+  /* The run is complete and saved: a report without pictures is no reason to fail it. */
+  if (pl_comm_rank(t->comm) == 0) PL_WARN("no pictures: %s", pl_last_reason()->message);
+  return PL_OK;
 }
 
 static pl_status write_report(const pl_training *t) {
@@ -169,11 +173,14 @@ pl_status pl_train(pl_comm *comm, const pl_config *config, int threads,
   pl_status status = train(&t, &stop);
   memcpy(state_hash, t.state_hash, sizeof t.state_hash);
   if (status == PL_OK && stop != PL_STOP_NONE) {
-    status = PL_FAIL(PL_E_STOPPED,
-                     "stopped on %s after step %lld of %lld and saved: start the same again with "
-                     "run.resume=auto, or say `plenum train %s`",
-                     pl_stop_name(stop), (long long)t.state.step, (long long)t.lengths.steps,
-                     config->run.dir);
+    char path[PL_PATH_MAX];
+    pl_training_newest_path(&t, path);
+    status =
+        PL_FAIL(PL_E_STOPPED,
+                "stopped on %s after step %lld of %lld, saved in %s: start the same again with "
+                "run.resume=auto, or say `plenum train %s`",
+                pl_stop_name(stop), (long long)t.state.step, (long long)t.lengths.steps, path,
+                config->run.dir);
   }
   pl_training_free(&t);
   return status;

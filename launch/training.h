@@ -46,7 +46,7 @@ typedef struct pl_training {
 
   pl_saver *saver;
   char *config_yaml;
-  char build[PL_BUILD_TEXT];
+  char build[PL_BUILD_TEXT + 32];      /* of the program, and threads of rank 0 */
   pl_checkpoint_shard *ledger;         /* (shards): counts before this start, names of the shards */
   int64_t saved_step;                  /* -1: none */
   char state_hash[PL_CHECKPOINT_HASH]; /* of saved_step */

@@ -115,7 +115,8 @@ static pl_status check_resumable(const pl_training *t, const pl_checkpoint_manif
     PL_TRY_OR(done, status, object(force, tell, what));
   }
   if (tell && strcmp(from->build, t->build) != 0) {
-    PL_WARN("the checkpoint was written by another build of plenum (%s)", from->build);
+    PL_WARN("the checkpoint was written by plenum %s, this is %s: equal bits are not promised",
+            from->build, t->build);
   }
 done:
   pl_free(names);
@@ -149,9 +150,18 @@ static pl_status resume(pl_training *t) {
   return pl_run_folder_keep_config(t->comm, t->config);
 }
 
+/* What the bits of a trajectory depend on besides configuration and data. */
+static pl_status name_build(pl_training *t) {
+  char program[PL_BUILD_TEXT];
+  PL_TRY(pl_build_text(program));
+  snprintf(t->build, sizeof t->build, "%s with %d %s a rank", program, t->threads,
+           t->threads == 1 ? "thread" : "threads");
+  return PL_OK;
+}
+
 static pl_status start_or_resume(pl_training *t) {
   const pl_checkpoint *checkpoint = t->folder.checkpoint;
-  PL_TRY(pl_comm_agree(t->comm, pl_build_text(t->build)));
+  PL_TRY(pl_comm_agree(t->comm, name_build(t)));
   if (checkpoint) {
     PL_TRY(resume(t));
   } else {

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 static bool is_better(pl_neighbour a, pl_neighbour b) {
   return (a.score > b.score) | ((a.score == b.score) & (a.index < b.index));
@@ -57,35 +56,55 @@ static void select_best(pl_nearest *nearest) {
   nearest->threshold = nearest->kept[last].score;
 }
 
-/* Bit j: whether score j is above the threshold. */
-static inline uint32_t find_above(const float *scores, int n, float threshold) {
+/* Bit j: whether score j of a block is above the threshold. */
+static inline uint32_t find_above(const float *block, float threshold) {
+  enum { HALF = PL_NEAREST_BLOCK / 2 };
   uint32_t above = 0;
 #pragma omp simd reduction(| : above)
-  for (int j = 0; j < n; j++) above |= (uint32_t)(scores[j] > threshold) << j;
+  for (int j = 0; j < HALF; j++)
+    above |= (uint32_t)(block[j] > threshold) << j | (uint32_t)(block[j + HALF] > threshold)
+                                                         << (j + HALF);
   return above;
 }
 
-void pl_nearest_take(pl_nearest *nearest, const float *scores, int n, int64_t first) {
-  for (int start = 0; start < n; start += PL_NEAREST_BLOCK) {
-    const float *block = scores + start;
-    uint32_t above = n - start < PL_NEAREST_BLOCK
-                         ? find_above(block, n - start, nearest->threshold)
-                         : find_above(block, PL_NEAREST_BLOCK, nearest->threshold);
-    for (; above; above &= above - 1) {
-      int j = __builtin_ctz(above);
-      nearest->kept[nearest->count++] =
-          (pl_neighbour){.score = block[j], .index = first + start + j};
-    }
-    if (nearest->count > PL_NEAREST_ROOM(nearest->most) - PL_NEAREST_BLOCK) select_best(nearest);
+static void take_block(pl_nearest *nearest, const float *block, int64_t first) {
+  uint32_t above = find_above(block, nearest->threshold);
+  if (!above) return;
+  for (; above; above &= above - 1) {
+    int j = __builtin_ctz(above);
+    nearest->kept[nearest->count++] = (pl_neighbour){.score = block[j], .index = first + j};
   }
+  if (nearest->count > PL_NEAREST_ROOM(nearest->most) - PL_NEAREST_BLOCK) select_best(nearest);
 }
 
-static int compare_best_first(const void *a, const void *b) {
-  const pl_neighbour *x = a, *y = b;
-  return is_better(*y, *x) - is_better(*x, *y);
+void pl_nearest_take(pl_nearest *nearest, const float *scores, int n, int64_t first) {
+  int start = 0;
+  for (; n - start >= PL_NEAREST_BLOCK; start += PL_NEAREST_BLOCK)
+    take_block(nearest, scores + start, first + start);
+  if (start == n) return;
+  float rest[PL_NEAREST_BLOCK];
+  for (int j = 0; j < PL_NEAREST_BLOCK; j++)
+    rest[j] = start + j < n ? scores[start + j] : -INFINITY;
+  take_block(nearest, rest, first + start);
+}
+
+/* Quicksort; recursion takes the smaller part, so it goes log2(n) deep at most. */
+static void sort_best_first(pl_neighbour *pairs, int n) {
+  while (n > 1) {
+    choose_pivot(pairs, n);
+    int place = part(pairs, n), behind = n - place - 1;
+    if (place < behind) {
+      sort_best_first(pairs, place);
+      pairs += place + 1;
+      n = behind;
+    } else {
+      sort_best_first(pairs + place + 1, behind);
+      n = place;
+    }
+  }
 }
 
 void pl_nearest_sort(pl_nearest *nearest) {
   select_best(nearest);
-  qsort(nearest->kept, (size_t)nearest->count, sizeof *nearest->kept, compare_best_first);
+  sort_best_first(nearest->kept, nearest->count);
 }

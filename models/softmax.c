@@ -31,10 +31,10 @@ struct pl_softmax {
 };
 
 /* A tile of one member's work, by one thread. */
-typedef pl_status (*tile_work)(pl_softmax *s, int slot, int member, int tile, const void *context);
+typedef pl_status (*tile_work)(pl_softmax *s, int slot, int member, int tile, void *context);
 
 static pl_status for_each(pl_softmax *s, int first_member, int end_member, int tiles,
-                          tile_work work, const void *context) {
+                          tile_work work, void *context) {
   pl_reason failure = {.code = PL_OK};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(s->threads) collapse(2)
   for (int member = first_member; member < end_member; member++)
@@ -147,7 +147,7 @@ typedef struct given {
   const float *const *rows;
 } given;
 
-static pl_status take_tile(pl_softmax *s, int slot, int member, int tile, const void *context) {
+static pl_status take_tile(pl_softmax *s, int slot, int member, int tile, void *context) {
   const given *g = context;
   (void)member;
   size_t stride = (size_t)s->stride;
@@ -165,7 +165,7 @@ static pl_status take_tile(pl_softmax *s, int slot, int member, int tile, const 
 
 pl_status pl_softmax_take(pl_softmax *s, const pl_standard *standard, const float *const *rows,
                           int64_t n) {
-  const given g = {.standard = standard, .rows = rows};
+  given g = {.standard = standard, .rows = rows};
   s->n = n;
   return for_each(s, 0, 1, s->row_tiles, take_tile, &g);
 }
@@ -183,12 +183,8 @@ static const float *biases(const pl_softmax *s, int member) {
 
 /* ---- predicting ---- */
 
-typedef struct predictions {
-  int32_t *classes;
-} predictions;
-
-static pl_status predict_tile(pl_softmax *s, int slot, int member, int tile, const void *context) {
-  const predictions *p = context;
+static pl_status predict_tile(pl_softmax *s, int slot, int member, int tile, void *context) {
+  int32_t *classes = context;
   const float *bias = biases(s, member);
   float *scores;
   PL_TRY(score_tile(s, slot, member, tile, &scores));
@@ -202,14 +198,13 @@ static pl_status predict_tile(pl_softmax *s, int slot, int member, int tile, con
       best = k;
       best_score = score;
     }
-    p->classes[first + i] = best;
+    classes[first + i] = best;
   }
   return PL_OK;
 }
 
 pl_status pl_softmax_predict(pl_softmax *s, int member, int32_t *classes) {
-  const predictions p = {.classes = classes};
-  return for_each(s, member, member + 1, (int)tiles_of(s->n), predict_tile, &p);
+  return for_each(s, member, member + 1, (int)tiles_of(s->n), predict_tile, classes);
 }
 
 /* ---- a step ---- */
@@ -247,7 +242,7 @@ static void softmax_errors(const pl_softmax *s, int member, int tile, const int3
     error[labels[first + i] * stride + i] -= 1 / (float)s->n;
 }
 
-static pl_status error_tile(pl_softmax *s, int slot, int member, int tile, const void *context) {
+static pl_status error_tile(pl_softmax *s, int slot, int member, int tile, void *context) {
   const step *now = context;
   float *scores;
   PL_TRY(score_tile(s, slot, member, tile, &scores));
@@ -270,7 +265,7 @@ static void update_biases(pl_softmax *s, int member, float rate) {
 }
 
 /* The gradient of a tile of dimensions, and its update; with the first tile go the biases. */
-static pl_status update_tile(pl_softmax *s, int slot, int member, int tile, const void *context) {
+static pl_status update_tile(pl_softmax *s, int slot, int member, int tile, void *context) {
   const step *now = context;
   float *slope = scratch_of(s, slot);
   float rate = (float)now->rate[member];
@@ -290,7 +285,7 @@ static pl_status update_tile(pl_softmax *s, int slot, int member, int tile, cons
   return PL_OK;
 }
 
-static pl_status pack_column(pl_softmax *s, int slot, int member, int tile, const void *context) {
+static pl_status pack_column(pl_softmax *s, int slot, int member, int tile, void *context) {
   (void)member;
   (void)context;
   float *column = s->column + slot * batch_stride(s) * TILE;
@@ -301,7 +296,7 @@ static pl_status pack_column(pl_softmax *s, int slot, int member, int tile, cons
 }
 
 pl_status pl_softmax_step(pl_softmax *s, const int32_t *labels, const double *rate) {
-  const step now = {.labels = labels, .rate = rate};
+  step now = {.labels = labels, .rate = rate};
   int members = s->options.members;
   PL_TRY(for_each(s, 0, 1, s->columns, pack_column, NULL));
   PL_TRY(for_each(s, 0, members, s->row_tiles, error_tile, &now));

@@ -1,4 +1,5 @@
-/* Whether a page is well formed: elements closed in order, attributes quoted, references whole. */
+/* Whether a page is well formed (elements closed in order, attributes quoted, references whole) and
+ * its drawings have places. */
 #ifndef TESTS_PAGE_H
 #define TESTS_PAGE_H
 
@@ -109,6 +110,23 @@ static inline bool page_is_well_formed(const char *text) {
     }
   }
   return r.depth == 0 || page_fails(&r, r.open[r.depth - 1]);
+}
+
+/* Whether all places in drawings are finite numbers; text in the page can't be taken for an
+ * attribute, as its quotes are escaped. */
+static inline bool page_is_drawn(const char *text) {
+  static const char *const names[] = {" d=\"",  " x=\"",  " y=\"",  " cx=\"",       " cy=\"",
+                                      " x1=\"", " y1=\"", " y2=\"", " data-plot=\""};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (const char *at = text; (at = strstr(at, names[i])) != NULL;) {
+      at += strlen(names[i]);
+      const char *end = at + strspn(at, "MLHVZ 0123456789.e+-");
+      if (*end == '"') continue;
+      fprintf(stderr, "page: a place that is none: \"%.60s\"\n", at);
+      return false;
+    }
+  }
+  return true;
 }
 
 #endif

@@ -30,8 +30,8 @@ WARM_UP = 3
 
 def plenum_rate(args, folder):
     subprocess.run([args.plenum, "train", f"{folder}/c.yaml"], check=True, capture_output=True)
-    lines = pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines()[WARM_UP:]
-    steps = [json.loads(line) for line in lines]
+    lines = map(json.loads, pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines())
+    steps = [line for line in lines if "event" not in line][WARM_UP:]
     waits = sum(s["slowest_ms"]["data"] for s in steps) / sum(s["step_ms"] for s in steps)
     return statistics.median(s["samples_per_second"] for s in steps), waits
 

@@ -25,6 +25,20 @@ on() {
   "$launch" "$ranks" "$plenum" "$@"
 }
 
+# expect CODE WORDS COMMAND …: must end within a minute with this code and say these words; `on` counts
+# as a command.
+expect() {
+  local code=$1 words=$2 got=0
+  shift 2
+  [[ $1 == on ]] && set -- "$launch" "$2" "$plenum" "${@:3}" # timeout knows programs only
+  timeout 60 "$@" >out 2>&1 || got=$?
+  if [[ $got -ne $code ]] || ! grep -qF -- "$words" out; then
+    fail "$*: exit code $got (expected $code), said: $(tail -n 5 out) (expected: $words)"
+  else
+    echo "ok $code: $(grep -F -- "$words" out | head -n 1)"
+  fi
+}
+
 make_shapes() { "$plenum" data synth shapes --out "$1" --samples "$2" --size 16 --seed 5 2>/dev/null; }
 
 # A configuration that trains in seconds: 4 micro-batches of 8 samples.
@@ -40,4 +54,86 @@ optim:  {name: lars, lr: 0.5, warmup: 2 steps}
 train:  {steps: 4, precision: f32, diagnostics: 2}
 comm:   {bucket_bytes: 65536}
 YAML
+}
+
+# The same as a longer run that saves at every second step and goes on where an earlier one ended.
+make_resumable() {
+  make_config "$1"
+  sed -i 's/overwrite: true/resume: auto/; s/steps: 4/steps: 80/' "$1"
+  echo 'checkpoint: {every: 2 steps, keep: 3}' >>"$1"
+}
+
+# state FILE: the hash in the last line of what a run printed.
+state() { tail -n 1 "$1" | sed -n 's/^state \([0-9a-f]\{32\}\)$/\1/p'; }
+
+# start RANKS ARG …: plenum in the background, as process $job, saying things to out and err.
+start() {
+  local ranks=$1
+  shift
+  "$launch" "$ranks" "$plenum" "$@" >out 2>err &
+  job=$!
+}
+
+# ranks_of JOB: the process of each rank.
+ranks_of() {
+  grep -ls "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status | sed 's|/proc/\(.*\)/status|\1|' || true
+}
+
+# A process that ended counts as gone even if nobody asked for its status yet.
+runs() {
+  local letter
+  letter=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 1
+  [[ -n $letter && $letter != Z ]]
+}
+
+# steps_in RUN: lines of steps in its metrics.
+steps_in() { grep -c '^{"step":' "$1/metrics.jsonl" 2>/dev/null || true; }
+
+# await_steps RUN COUNT: until the job has added so many steps to the metrics; fails if it ends first.
+await_steps() {
+  local until=$(($(steps_in "$1") + $2))
+  while [[ $(steps_in "$1") -lt $until ]]; do
+    runs "$job" || return 1
+    sleep 0.01
+  done
+}
+
+# wait_for_end RANK …: of the job and of its ranks' processes, for its exit code in $code.
+wait_for_end() {
+  local rank
+  code=0
+  wait "$job" 2>/dev/null || code=$?
+  for rank in "$@"; do
+    while runs "$rank"; do sleep 0.01; done
+  done
+}
+
+# check_folder RUN STEPS: a run that is done has each step in its metrics exactly once, in order, the
+# checkpoint of the last one, and nothing that is half done.
+check_folder() {
+  python3 - "$1/metrics.jsonl" "$2" <<'PY' || fail "the metrics of $1"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+steps = [line["step"] for line in lines if "event" not in line]
+if steps != list(range(int(sys.argv[2]))):
+    sys.exit(f"the steps in the metrics are {steps}")
+if lines[-1].get("event") != "end" or lines[-1]["reason"] != "done":
+    sys.exit(f"the metrics end with {lines[-1]}")
+PY
+  [[ -f $(printf '%s/checkpoints/step-%08d/manifest.yaml' "$1" "$2") ]] || fail "no last checkpoint in $1"
+  local left
+  left=$(find "$1" -name '*.tmp*')
+  [[ -z $left ]] || fail "left in $1: $left"
+}
+
+# flip FILE: one bit in the middle.
+flip() {
+  python3 - "$1" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    data = f.read()
+    at = len(data) // 2
+    f.seek(at)
+    f.write(bytes([data[at] ^ 0x10]))
+PY
 }

@@ -21,28 +21,27 @@ typedef struct data {
 } data;
 
 /* Dimensions of very different size and place, one of them constant. */
-static void make_rows(const problem *p, int64_t rows, uint32_t which, float **features,
-                      int32_t **labels) {
+static float *make_rows(const problem *p, int64_t rows, uint32_t which, int32_t *labels) {
   int width = p->options.width, classes = p->options.classes;
-  *features = pl_alloc((size_t)(rows * width), sizeof **features);
-  *labels = pl_alloc((size_t)rows, sizeof **labels);
-  assert_true(*features && *labels);
+  float *features = pl_alloc((size_t)(rows * width), sizeof *features);
+  assert_true(features && labels);
   pl_random random = pl_random_stream(51, PL_RANDOM_TEST, which, 0, 0);
   for (int64_t i = 0; i < rows; i++) {
-    int32_t label = (int32_t)pl_random_below(&random, (uint64_t)classes);
-    (*labels)[i] = label;
-    pl_random centre = pl_random_stream(52, PL_RANDOM_TEST, 0, (uint64_t)label, 0);
+    labels[i] = (int32_t)pl_random_below(&random, (uint64_t)classes);
+    pl_random centre = pl_random_stream(52, PL_RANDOM_TEST, 0, (uint64_t)labels[i], 0);
     for (int j = 0; j < width; j++) {
       double value = pl_random_normal(&centre) + p->noise * pl_random_normal(&random);
-      (*features)[i * width + j] = j == 1 ? 7.5f : (float)((value + j) * pow(10, j % 5 - 2));
+      features[i * width + j] = j == 1 ? 7.5f : (float)((value + j) * pow(10, j % 5 - 2));
     }
   }
+  return features;
 }
 
 static data make_data(const problem *p) {
-  data d;
-  make_rows(p, p->train, 0, &d.train, &d.train_labels);
-  make_rows(p, p->queries, 1, &d.queries, &d.query_labels);
+  data d = {.train_labels = pl_alloc((size_t)p->train, sizeof *d.train_labels),
+            .query_labels = pl_alloc((size_t)p->queries, sizeof *d.query_labels)};
+  d.train = make_rows(p, p->train, 0, d.train_labels);
+  d.queries = make_rows(p, p->queries, 1, d.query_labels);
   return d;
 }
 

@@ -116,7 +116,7 @@ static void neighbours_in_order(void **state) {
   at = expect_next(at, "<li class=\"other\"><img");
   at = expect_next(at,
                    "alt=\"Neighbour 1: a &quot;quoted&quot; \\ name: \xc3\xa9, another label\">");
-  at = expect_next(at, "<b>0.999</b><span><svg");
+  at = expect_next(at, "<b>0.999</b><span title=\"a &quot;quoted&quot; \\ name: \xc3\xa9\"><svg");
   at = expect_next(at, "</svg>a &quot;quoted&quot; \\ name: \xc3\xa9</span></li>");
   at = expect_next(at, "<li><img");
   at = expect_next(at, "alt=\"Neighbour 2\"><b>0.985</b></li>");

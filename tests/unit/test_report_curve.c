@@ -75,6 +75,20 @@ static void smoothing(void **state) {
   pl_curve_free(&curve);
 }
 
+/* After a spike of any height, means are as exact as before it. */
+static void smoothing_after_spike(void **state) {
+  (void)state;
+  double y[100];
+  for (int i = 0; i < 100; i++) y[i] = i == 50 ? 1e30 : 0.5;
+  pl_curve curve = curve_of(y, 100), mean = {.count = 0};
+  CHECK_OK(pl_curve_smooth(&curve, 5, &mean));
+  for (int i = 0; i < 100; i++) {
+    if (i < 48 || i > 52) assert_true(mean.y[i] == 0.5);
+  }
+  pl_curve_free(&mean);
+  pl_curve_free(&curve);
+}
+
 /* A spike of one step survives, and so does each bucket's reach. */
 static void thinning(void **state) {
   (void)state;
@@ -163,8 +177,13 @@ static void log_axes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gaps),      cmocka_unit_test(sparse),   cmocka_unit_test(no_points),
-      cmocka_unit_test(smoothing), cmocka_unit_test(thinning), cmocka_unit_test(linear_axes),
+      cmocka_unit_test(gaps),
+      cmocka_unit_test(sparse),
+      cmocka_unit_test(no_points),
+      cmocka_unit_test(smoothing),
+      cmocka_unit_test(smoothing_after_spike),
+      cmocka_unit_test(thinning),
+      cmocka_unit_test(linear_axes),
       cmocka_unit_test(log_axes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
