@@ -15,10 +15,11 @@ enum { NUMBERED_CLASSES_MAX = 100000 };
 
 pl_status pl_listing_set_root(pl_listing *listing, const char *folder) {
   if (!pl_is_folder(folder)) return PL_FAIL(PL_E_DATA, "%s is not a folder", folder);
-  if (strlen(folder) >= sizeof listing->root) {
+  size_t length = strlen(folder);
+  if (length >= sizeof listing->root) {
     return PL_FAIL(PL_E_USAGE, "path too long (over %d bytes): %s", PL_PATH_MAX - 1, folder);
   }
-  strcpy(listing->root, folder);
+  memcpy(listing->root, folder, length + 1);
   return PL_OK;
 }
 

@@ -17,8 +17,9 @@ static pl_status fail(const pl_tar *tar) {
 
 pl_status pl_tar_open(pl_tar *tar, const char *path) {
   pl_tar_close(tar);
-  if (strlen(path) >= sizeof tar->path) return PL_FAIL(PL_E_USAGE, "path too long: %s", path);
-  strcpy(tar->path, path);
+  size_t length = strlen(path);
+  if (length >= sizeof tar->path) return PL_FAIL(PL_E_USAGE, "path too long: %s", path);
+  memcpy(tar->path, path, length + 1);
   tar->archive = archive_read_new();
   if (!tar->archive) return PL_FAIL(PL_E_INTERNAL, "%s: out of memory", path);
   archive_read_support_format_tar(tar->archive);

@@ -77,7 +77,7 @@ static pl_status finish_sample(lister *l) {
 static pl_status take_image(lister *l) {
   gathered *s = &l->sample;
   if (*s->image) return PL_FAIL(PL_E_DATA, "two images, %s and %s", s->image, l->tar.name);
-  strcpy(s->image, l->tar.name);
+  memcpy(s->image, l->tar.name, strlen(l->tar.name) + 1);
   s->place = l->tar.member;
   return PL_OK;
 }

@@ -191,7 +191,8 @@ static pl_status create_slots(pl_loader *loader) {
   const size_t samples = (size_t)o->leaf_samples;
   const size_t floats = pl_loader_view_floats(o) * samples * (size_t)o->views;
   const size_t tokens = o->tokenizer ? (size_t)o->context * samples : 0;
-  int64_t fitting = (int64_t)(ahead_bytes / (floats * sizeof(float) + tokens * sizeof(int32_t)));
+  const size_t slot_bytes = sizeof(slot) + floats * sizeof(float) + tokens * sizeof(int32_t);
+  int64_t fitting = (int64_t)(ahead_bytes / slot_bytes);
   loader->slot_count = 2 * o->leaves < fitting ? 2 * o->leaves : fitting;
   if (loader->slot_count < SLOTS_MIN) loader->slot_count = SLOTS_MIN;
   loader->slots = pl_alloc((size_t)loader->slot_count, sizeof *loader->slots);
