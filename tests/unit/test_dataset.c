@@ -24,6 +24,21 @@ static void check_images(const pl_dataset *dataset) {
   pl_image_free(&image);
 }
 
+/* All of them in stored order, past the samples that have none. */
+static void check_all_captions(const pl_dataset *dataset) {
+  static const int owner[] = {1, 2, 2, 4, 5, 5}, number[] = {0, 0, 1, 0, 0, 1};
+  for (int c = 0; c < 6; c++) {
+    int64_t sample = -1;
+    int index = -1;
+    char expected[64];
+    pl_dataset_locate_caption(dataset, c, &sample, &index);
+    assert_int_equal(sample, owner[c]);
+    assert_int_equal(index, number[c]);
+    fixture_caption(sample, index, expected);
+    assert_int_equal(pl_dataset_caption_bytes(dataset, sample, index), strlen(expected));
+  }
+}
+
 static void check_captions(const pl_dataset *dataset) {
   char text[64];
   char expected[64];
@@ -36,6 +51,8 @@ static void check_captions(const pl_dataset *dataset) {
     }
   }
   CHECK_FAILS(PL_E_USAGE, "no caption 1", pl_dataset_read_caption(dataset, 1, 1, text, 64));
+  CHECK_FAILS(PL_E_DATA, "sample 0 (id 10) has no caption", pl_dataset_check_captioned(dataset));
+  check_all_captions(dataset);
 }
 
 static void round_trip(pl_image_storage storage, bool captions) {
