@@ -29,9 +29,15 @@ static pl_status check_batch(const pl_config *config) {
       (long long)nearest_divisor(global, micro));
 }
 
+static bool has_batch_norm(const pl_config *config) {
+  bool resnet = config->model.encoder < PL_CFG_ENCODER_VIT_TINY;
+  return resnet || (config->method.name == PL_CFG_METHOD_SIMCLR && config->method.projector_norm);
+}
+
 static pl_status check_recompute(const pl_config *config) {
   int64_t scope = config->model.norm.scope;
-  if (config->batch.activations != PL_CFG_ACTIVATIONS_RECOMPUTE || scope == PL_CFG_SCOPE_MICRO) {
+  if (config->batch.activations != PL_CFG_ACTIVATIONS_RECOMPUTE || scope == PL_CFG_SCOPE_MICRO ||
+      !has_batch_norm(config)) {
     return PL_OK;
   }
   return PL_FAIL(PL_E_USAGE,
