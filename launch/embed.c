@@ -68,22 +68,26 @@ static uint64_t seed_of(const pass *p) {
 
 static pl_status start_loader(pass *p) {
   const pl_config *config = p->config;
+  bool drawn = p->samples < pl_dataset_get_info(p->dataset)->samples;
+  /* An evaluation that leaves samples out is no evaluation; a draw may draw others. */
+  int64_t skip_limit = p->options->limit > 0 ? config->data.skip_limit : 0;
   pl_loader_options options = {
       .dataset = p->dataset,
       .augment = p->options->random ? views_of(config) : pl_augment_settings(config),
       .random = p->options->random,
-      .shuffle =
-          p->samples<
-              pl_dataset_get_info(p->dataset)->samples, .shuffle_block = config->data.shuffle_block,
-              .shuffle_window = config->data.shuffle_window, .seed = seed_of(p), .views = 1,
-              .leaf_samples = (int)config->eval.micro,
-              .batch = p->total_leaves * config->eval.micro, .first_leaf = p->first_leaf,
-              .leaves = p->leaves, .passes = 1, .steps = 1,
-              .workers = pl_loader_workers_setting(config, pl_threads_count()),
-              /* An evaluation that leaves samples out is no evaluation; a draw may draw others. */
-              .skip_limit = p->options->limit> 0
-              ? config->data.skip_limit
-              : 0,
+      .shuffle = drawn,
+      .shuffle_block = config->data.shuffle_block,
+      .shuffle_window = config->data.shuffle_window,
+      .seed = seed_of(p),
+      .views = 1,
+      .leaf_samples = (int)config->eval.micro,
+      .batch = p->total_leaves * config->eval.micro,
+      .first_leaf = p->first_leaf,
+      .leaves = p->leaves,
+      .passes = 1,
+      .steps = 1,
+      .workers = pl_loader_workers_setting(config, pl_threads_count()),
+      .skip_limit = skip_limit,
   };
   return pl_loader_create(&options, &p->loader);
 }
