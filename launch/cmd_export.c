@@ -29,8 +29,9 @@ static pl_status write_list(const request *r, const pl_restored *run, const char
                             const pl_interchange_list *list) {
   char step[32];
   snprintf(step, sizeof step, "%lld", (long long)run->step);
+  static const char program[] = "plenum " PLENUM_VERSION;
   /* Python libraries ask for the format. */
-  const char *const metadata[] = {"format",  "pt",    "program", "plenum " PLENUM_VERSION,
+  const char *const metadata[] = {"format",  "pt",    "program", program,
                                   "step",    step,    "state",   run->state_hash,
                                   "weights", weights, NULL};
   return pl_safetensors_write(r->out, list->tensor, list->count, metadata);

@@ -13,8 +13,10 @@ pl_status pl_header_fail(const pl_header_text *text, const char *format, ...) {
                  what);
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
 static void skip_blanks(pl_header_text *text) {
-  while (text->at < text->end && memchr(" \t\n\r", *text->at, 4)) text->at++;
+  while (text->at < text->end && is_blank(*text->at)) text->at++;
 }
 
 bool pl_header_take(pl_header_text *text, char wanted) {

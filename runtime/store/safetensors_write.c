@@ -40,13 +40,13 @@ static void put_metadata(FILE *out, const char *const *metadata) {
 }
 
 static void put_tensor(FILE *out, const pl_safetensor *tensor, int64_t begin) {
+  int64_t end = begin + bytes_of(tensor);
   put_text(out, tensor->name);
   fprintf(out, ":{\"dtype\":\"%s\",\"shape\":[", pl_safetensors_type_name(tensor->type));
   for (int i = 0; i < tensor->dims; i++) {
     fprintf(out, "%s%lld", i == 0 ? "" : ",", (long long)tensor->dim[i]);
   }
-  fprintf(out, "],\"data_offsets\":[%lld,%lld]}", (long long)begin,
-          (long long)(begin + bytes_of(tensor)));
+  fprintf(out, "],\"data_offsets\":[%lld,%lld]}", (long long)begin, (long long)end);
 }
 
 /* The header, padded so that the numbers begin at a multiple of 8; of free(), also after an error.

@@ -205,7 +205,7 @@ static void lists_types_that_it_does_not_read(void **state) {
     snprintf(header, sizeof header,
              "{\"x\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}", types[t].name,
              3 * types[t].bytes);
-    put_file(header, zeros, (size_t)(3 * types[t].bytes));
+    put_file(header, zeros, 3 * (size_t)types[t].bytes);
     CHECK_OK(pl_safetensors_open(path, &file));
     assert_int_equal(pl_safetensors_tensor(file, 0)->count, 3);
     CHECK_FAILS(PL_E_DATA, "x is of a type", pl_safetensors_read(file, 0, &value));
