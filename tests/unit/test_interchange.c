@@ -10,7 +10,7 @@ static const char resnet[] =
     "method: {name: simclr, projector: [12, 8]}\n"
     "optim: {average: 0.9}\n";
 static const char resnet50[] =
-    "model: {encoder: resnet50, stem: imagenet, image_size: 64}\n"
+    "model: {encoder: resnet50, stem: imagenet, width: 16, image_size: 64}\n"
     "method: {name: simclr, projector: [16, 8]}\n";
 static const char siglip[] =
     "model: {encoder: vit_tiny, width: 32, layers: 1, heads: 2, patch: 8, image_size: 16,\n"
@@ -61,9 +61,9 @@ static void an_encoder_has_torchvisions_names(void **state) {
   model_export(m, true);
   CHECK_OK(pl_safetensors_open(file_path, &file));
   assert_int_equal(pl_safetensors_count(file), 318);
-  check_tensor(file, "conv1.weight", PL_SAFETENSORS_F32, 4, (const int64_t[]){64, 3, 7, 7});
-  check_tensor(file, "layer4.2.bn3.running_var", PL_SAFETENSORS_F32, 1, (const int64_t[]){2048});
-  check_tensor(file, "layer2.0.downsample.1.bias", PL_SAFETENSORS_F32, 1, (const int64_t[]){512});
+  check_tensor(file, "conv1.weight", PL_SAFETENSORS_F32, 4, (const int64_t[]){16, 3, 7, 7});
+  check_tensor(file, "layer4.2.bn3.running_var", PL_SAFETENSORS_F32, 1, (const int64_t[]){512});
+  check_tensor(file, "layer2.0.downsample.1.bias", PL_SAFETENSORS_F32, 1, (const int64_t[]){128});
   check_tensor(file, "bn1.num_batches_tracked", PL_SAFETENSORS_I64, 0, NULL);
   pl_safetensors_close(&file);
   model_free(m);
