@@ -1,19 +1,14 @@
 /* plenum bench data: how fast samples are read, augmented and loaded. Not collective: rank 0
  * measures, other ranks return at once. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "launch/command.h"
+#include "launch/spread.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/loader.h"
 
 enum { VIEWS = 2, IMAGES = 64, LEAF = 64, LEAVES = 4, REPEATS_MAX = 100 };
-
-/* Samples a second over the repeats. */
-typedef struct rate {
-  double median, low, high;
-} rate;
 
 typedef struct bench {
   const char *folder; /* NULL: augmentation of made images only */
@@ -31,7 +26,8 @@ typedef struct bench {
   pl_image read_image;
   pl_loader *loader;
 
-  rate plain, blurred, reading, loading; /* the last two only with a dataset */
+  /* Samples a second over the repeats; the last two only with a dataset. */
+  pl_spread plain, blurred, reading, loading;
 } bench;
 
 /* A round of work; adds the samples it did. */
@@ -108,12 +104,7 @@ static pl_status loader_round(bench *b, int64_t *samples) {
   return PL_OK;
 }
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static pl_status measure(bench *b, round_of_work work, rate *out) {
+static pl_status measure(bench *b, round_of_work work, pl_spread *out) {
   double rates[REPEATS_MAX];
   int64_t samples = 0;
   PL_TRY(work(b, &samples)); /* memory and caches warm up */
@@ -126,11 +117,7 @@ static pl_status measure(bench *b, round_of_work work, rate *out) {
     } while (passed < 1000 * b->seconds);
     rates[r] = 1000 * (double)samples / passed;
   }
-  qsort(rates, (size_t)b->repeats, sizeof *rates, by_size);
-  int64_t middle = b->repeats / 2;
-  *out = (rate){.median = b->repeats % 2 ? rates[middle] : (rates[middle - 1] + rates[middle]) / 2,
-                .low = rates[0],
-                .high = rates[b->repeats - 1]};
+  *out = pl_spread_of(rates, b->repeats);
   return PL_OK;
 }
 
@@ -164,7 +151,7 @@ static pl_status bench_dataset(bench *b) {
   return measure(b, loader_round, &b->loading);
 }
 
-static void print_rate(const char *words, rate r) {
+static void print_rate(const char *words, pl_spread r) {
   printf("%-36s %10.0f samples/s  [%.0f, %.0f]\n", words, r.median, r.low, r.high);
 }
 
@@ -180,7 +167,7 @@ static void print_text(const bench *b) {
   print_rate(words, b->loading);
 }
 
-static void print_json_rate(const char *key, rate r) {
+static void print_json_rate(const char *key, pl_spread r) {
   printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", key, r.median, r.low,
          r.high);
 }

@@ -211,14 +211,6 @@ static pl_status load_buffers(const char *path, const pl_safetensors *file,
   return PL_OK;
 }
 
-static void start_averages(pl_state *state) {
-  if (!state->average) return;
-  memcpy(state->average, state->master,
-         (size_t)state->slice->blocks * PL_BLOCK * sizeof *state->average);
-  memcpy(state->average_buffers, state->buffers,
-         (size_t)pl_space_buffer_elements(state->space) * sizeof *state->average_buffers);
-}
-
 pl_status pl_interchange_load(const char *path, const pl_safetensors *file,
                               const pl_interchange_plan *plan, pl_state *state) {
   int64_t largest = 0;
@@ -230,7 +222,7 @@ pl_status pl_interchange_load(const char *path, const pl_safetensors *file,
   if (!values) return PL_E_INTERNAL;
   pl_status status = load_params(path, file, plan, state, values);
   if (status == PL_OK) status = load_buffers(path, file, plan, state);
-  if (status == PL_OK) start_averages(state);
+  if (status == PL_OK) pl_state_start_average(state);
   pl_free(values);
   return status;
 }

@@ -58,8 +58,7 @@ void pl_state_free(pl_state *state) {
   *state = (pl_state){0};
 }
 
-/* An average starts as what it follows. */
-static void start_average(pl_state *state) {
+void pl_state_start_average(pl_state *state) {
   if (!state->average) return;
   memcpy(state->average, state->master, slice_elements(state) * sizeof *state->average);
   memcpy(state->average_buffers, state->buffers,
@@ -69,7 +68,7 @@ static void start_average(pl_state *state) {
 pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed) {
   pl_slice_init_params(state->space, state->slice, seed, state->master);
   pl_space_init_buffers(state->space, state->buffers);
-  start_average(state);
+  pl_state_start_average(state);
   return pl_image_gather(comm, state->space, state->slice, state->master, state->image);
 }
 
@@ -157,7 +156,7 @@ pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, bool len
   }
   PL_TRY(pl_comm_agree(
       comm, pl_checkpoint_read(checkpoint, state->space, state->slice, &sliced, &replicated)));
-  if (!holds(&sliced, "average")) start_average(state);
+  if (!holds(&sliced, "average")) pl_state_start_average(state);
   state->step = pl_checkpoint_get_manifest(checkpoint)->step;
   return pl_image_gather(comm, state->space, state->slice, state->master, state->image);
 }

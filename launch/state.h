@@ -35,6 +35,9 @@ void pl_state_free(pl_state *state);
 /* Initial parameters and buffers, image gathered. Collective. */
 pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed);
 
+/* Makes the average, if there is one, what it follows: its beginning. Not collective. */
+void pl_state_start_average(pl_state *state);
+
 /* After step number state->step (from 0) has moved the parameters: average += (1 - d) (values -
  * average) with d = min(decay, (1 + step) / (10 + step)), which lets young averages follow quickly
  * (as TensorFlow's ExponentialMovingAverage with num_updates). Does nothing without an average. Not
