@@ -1,4 +1,4 @@
-/* The k best of a stream of (score, index) pairs, for models/knn.
+/* The k best of a stream of (score, index) pairs, for models/search.
  *
  * Better is a higher score, of equal ones the lower index: a total order, so the result is the same
  * in whatever order pairs came. Pairs that may be among the best are only put down; when there is

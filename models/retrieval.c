@@ -12,8 +12,10 @@ typedef struct retrieval {
   int32_t *place;             /* (local queries): of the first right key, from 0, or NOT_FOUND */
 } retrieval;
 
-static void find_place(void *context, int64_t query, const pl_neighbour *nearest, int count) {
+static void find_place(void *context, int slot, int64_t query, const pl_neighbour *nearest,
+                       int count) {
   retrieval *r = context;
+  (void)slot;
   r->place[query] = NOT_FOUND;
   for (int i = count - 1; i >= 0; i--)
     if (r->key_group[nearest[i].index] == r->query_group[query]) r->place[query] = i;

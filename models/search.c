@@ -158,6 +158,8 @@ void pl_search_destroy(pl_search **search) {
 
 int64_t pl_search_keys(const pl_search *search) { return search->keys; }
 
+int pl_search_slots(const pl_search *search) { return search->threads; }
+
 /* ---- the queries ---- */
 
 typedef struct query_run {
@@ -193,7 +195,7 @@ static pl_status visit_tile(const query_run *run, int slot, int64_t first) {
   }
   for (int i = from; i < to; i++) {
     pl_nearest_sort(&nearest[i]);
-    run->visit(run->context, local + i, nearest[i].kept, nearest[i].count);
+    run->visit(run->context, slot, local + i, nearest[i].kept, nearest[i].count);
   }
   return PL_OK;
 }

@@ -24,13 +24,17 @@ void pl_search_destroy(pl_search **search);
 /* Keys of all ranks. */
 int64_t pl_search_keys(const pl_search *search);
 
+/* How many visits there are at once, at most. */
+int pl_search_slots(const pl_search *search);
+
 /* Gathers what else belongs to the keys, row_bytes bytes each, in the order of their indices: `all`
  * holds pl_search_keys() of them. Collective; row_bytes must match on all ranks. */
 pl_status pl_search_gather(pl_search *search, const void *mine, void *all, size_t row_bytes);
 
 /* Gets a local query's nearest keys, best first: at most k, and none where features are not
- * numbers. Called from several threads at once, for different queries. */
-typedef void (*pl_search_visit)(void *context, int64_t query, const pl_neighbour *nearest,
+ * numbers. Called from several threads at once, for different queries and with different slots,
+ * 0 … pl_search_slots() - 1. */
+typedef void (*pl_search_visit)(void *context, int slot, int64_t query, const pl_neighbour *nearest,
                                 int count);
 
 /* Visits every local query, (count, width); count may be 0 and may differ between ranks. *total:

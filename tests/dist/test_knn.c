@@ -151,7 +151,7 @@ static void bad_input_is_refused_on_all_ranks(void **state) {
               pl_knn_classify(comm, &options, &rows, &none, NULL, &right));
   CHECK_FAILS(PL_E_USAGE, "query row 1 has label 2",
               pl_knn_classify(comm, &options, &none, &rows, NULL, &right));
-  CHECK_FAILS(PL_E_USAGE, "bank is empty",
+  CHECK_FAILS(PL_E_USAGE, "knn: search: there are no keys",
               pl_knn_classify(comm, &options, &none, &none, NULL, &right));
   options.k = 0;
   CHECK_FAILS(PL_E_USAGE, "k 0", pl_knn_classify(comm, &options, &none, &none, NULL, &right));
