@@ -5,46 +5,41 @@
 #include <string.h>
 
 #include "runtime/base/progress.h"
+#include "runtime/base/utf8.h"
 
 #define DASH "\xE2\x80\x93"
 #define MINUS "\xE2\x88\x92"
 #define REPLACEMENT "\xEF\xBF\xBD"
 
-/* Bytes of the UTF-8 character at `s` that HTML allows, 0 where there is none. */
-static size_t character_bytes(const unsigned char *s) {
-  static const uint32_t least[] = {0, 0x20, 0x80, 0x800, 0x10000}; /* coded in no fewer bytes */
-  size_t bytes = s[0] < 0x80 ? 1 : s[0] < 0xC0 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-  if (bytes == 0 || s[0] >= 0xF8) return 0;
-  uint32_t code = bytes == 1 ? s[0] : s[0] & (0x7Fu >> bytes);
-  for (size_t i = 1; i < bytes; i++) {
-    if ((s[i] & 0xC0) != 0x80) return 0;
-    code = code << 6 | (s[i] & 0x3Fu);
-  }
-  bool surrogate = code >= 0xD800 && code < 0xE000;
+/* Whether HTML allows a character: no control characters, and none that Unicode will never define.
+ */
+static bool is_allowed(uint32_t code) {
+  if (code < 0x20) return code == '\n' || code == '\t';
   bool control = code >= 0x7F && code < 0xA0;
   bool none = (code & 0xFFFE) == 0xFFFE || (code >= 0xFDD0 && code < 0xFDF0);
-  if (code == '\n' || code == '\t') return 1;
-  return code < least[bytes] || code > 0x10FFFF || surrogate || control || none ? 0 : bytes;
+  return !control && !none;
 }
 
 void pl_html_text(FILE *page, const char *text) {
-  const unsigned char *s = (const unsigned char *)text;
-  while (*s) {
-    size_t bytes = character_bytes(s);
-    switch (*s) {
+  for (size_t left = strlen(text); left > 0;) {
+    uint32_t code = 0;
+    int bytes = pl_utf8_decode(text, left, &code);
+    switch (*text) {
       case '&': fputs("&amp;", page); break;
       case '<': fputs("&lt;", page); break;
       case '>': fputs("&gt;", page); break;
       case '"': fputs("&quot;", page); break;
       case '\'': fputs("&#39;", page); break;
       default:
-        if (bytes == 0) {
-          fputs(REPLACEMENT, page);
+        if (is_allowed(code)) {
+          fwrite(text, 1, (size_t)bytes, page);
         } else {
-          fwrite(s, 1, bytes, page);
+          fputs(REPLACEMENT, page);
         }
     }
-    s += bytes > 0 ? bytes : 1;
+    size_t passed = bytes > 0 ? (size_t)bytes : 1;
+    text += passed;
+    left -= passed;
   }
 }
 

@@ -24,6 +24,25 @@ int pl_utf8_length(const char *text, size_t size) {
   return 0;
 }
 
+int pl_utf8_decode(const char *text, size_t size, uint32_t *code) {
+  const unsigned char *at = (const unsigned char *)text;
+  int length = pl_utf8_length(text, size);
+  if (length == 0) return 0;
+  *code = length == 1 ? *at : *at & (0x7fU >> length);
+  for (int k = 1; k < length; k++) *code = *code << 6 | (at[k] & 0x3fU);
+  return length;
+}
+
+int pl_utf8_encode(uint32_t code, char out[4]) {
+  static const unsigned char mark[] = {0, 0, 0xc0, 0xe0, 0xf0}; /* in the first byte, by length */
+  int length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  out[0] = (char)(mark[length] | code >> (6 * (length - 1)));
+  for (int k = 1; k < length; k++) {
+    out[k] = (char)(0x80 | (code >> (6 * (length - 1 - k)) & 0x3f));
+  }
+  return length;
+}
+
 size_t pl_utf8_valid(const char *text, size_t size) {
   size_t done = 0;
   while (done < size) {

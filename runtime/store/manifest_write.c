@@ -6,43 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/utf8.h"
 #include "runtime/config/text.h"
 #include "runtime/store/manifest.h"
 
 enum { REPLACEMENT = 0xFFFD };
 
-/* Decodes one code point of UTF-8 (RFC 3629) and gives its length; a byte that belongs to none
- * becomes the replacement character. */
-static int decode(const char *text, uint32_t *code) {
-  const unsigned char *s = (const unsigned char *)text;
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-  int length = s[0] < 0x80    ? 1
-               : s[0] >= 0xF8 ? 0
-               : s[0] >= 0xF0 ? 4
-               : s[0] >= 0xE0 ? 3
-               : s[0] >= 0xC0 ? 2
-                              : 0;
-  uint32_t value = length == 1 ? s[0] : length == 0 ? 0 : s[0] & (0x7Fu >> length);
-  for (int i = 1; i < length; i++) {
-    if ((s[i] & 0xC0) != 0x80)
-      length = 0;
-    else
-      value = value << 6 | (s[i] & 0x3Fu);
-  }
-  bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-  if (length == 0 || value < least[length] || value > 0x10FFFF || surrogate) {
-    *code = REPLACEMENT;
-    return 1;
-  }
-  *code = value;
-  return length;
+/* The character that *text begins with, which is left behind; a byte that belongs to none becomes
+ * the replacement character. */
+static uint32_t take_character(const char **text, const char *end) {
+  uint32_t code = REPLACEMENT;
+  int length = pl_utf8_decode(*text, (size_t)(end - *text), &code);
+  *text += length > 0 ? length : 1;
+  return code;
 }
 
 static void put_quoted(FILE *out, const char *text) {
+  const char *end = text + strlen(text);
   putc('"', out);
-  while (*text != '\0') {
-    uint32_t code;
-    text += decode(text, &code);
+  while (text < end) {
+    uint32_t code = take_character(&text, end);
     if (code == '"' || code == '\\') {
       fprintf(out, "\\%c", (int)code);
     } else if (code >= 0x20 && code < 0x7F) {
@@ -67,10 +50,9 @@ static bool keeps(uint32_t code) {
 }
 
 static bool fits_block(const char *text) {
-  while (*text != '\0') {
-    uint32_t code;
-    text += decode(text, &code);
-    if (!keeps(code)) return false;
+  const char *end = text + strlen(text);
+  while (text < end) {
+    if (!keeps(take_character(&text, end))) return false;
   }
   return true;
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/utf8.h"
+
 pl_status pl_header_fail(const pl_header_text *text, const char *format, ...) {
   char what[512];
   va_list args;
@@ -38,49 +40,15 @@ bool pl_header_at_end(pl_header_text *text) {
 
 /* ---- characters ---- */
 
-enum {
-  LARGEST_RUNE = 0x10FFFF,
-  HIGH_SURROGATE = 0xD800,
-  LOW_SURROGATE = 0xDC00,
-  SURROGATES = 0x400
-};
+enum { HIGH_SURROGATE = 0xD800, LOW_SURROGATE = 0xDC00, SURROGATES = 0x400 };
 
 static bool is_surrogate(uint32_t rune, uint32_t kind) { return rune - kind < SURROGATES; }
 
-/* The code point of the UTF-8 sequence at hand, which is left behind. */
 static pl_status take_utf8(pl_header_text *text, uint32_t *rune) {
-  static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000}; /* by number of further bytes */
-  const unsigned char *at = (const unsigned char *)text->at;
-  int more = *at < 0x80   ? 0
-             : *at < 0xC0 ? -1
-             : *at < 0xE0 ? 1
-             : *at < 0xF0 ? 2
-             : *at < 0xF8 ? 3
-                          : -1;
-  if (more < 0 || text->end - text->at <= more) return pl_header_fail(text, "no UTF-8");
-  *rune = more == 0 ? *at : *at & (0x3FU >> more);
-  for (int i = 1; i <= more; i++) {
-    if ((at[i] & 0xC0) != 0x80) return pl_header_fail(text, "no UTF-8");
-    *rune = *rune << 6 | (at[i] & 0x3FU);
-  }
-  if (*rune < smallest[more] || *rune > LARGEST_RUNE || is_surrogate(*rune, HIGH_SURROGATE) ||
-      is_surrogate(*rune, LOW_SURROGATE)) {
-    return pl_header_fail(text, "no UTF-8");
-  }
-  text->at += more + 1;
+  int length = pl_utf8_decode(text->at, (size_t)(text->end - text->at), rune);
+  if (length == 0) return pl_header_fail(text, "no UTF-8");
+  text->at += length;
   return PL_OK;
-}
-
-static int put_utf8(uint32_t rune, char out[4]) {
-  if (rune < 0x80) {
-    out[0] = (char)rune;
-    return 1;
-  }
-  int more = rune < 0x800 ? 1 : rune < 0x10000 ? 2 : 3;
-  static const unsigned char lead[] = {0, 0xC0, 0xE0, 0xF0};
-  out[0] = (char)(lead[more] | rune >> (6 * more));
-  for (int i = 1; i <= more; i++) out[i] = (char)(0x80 | (rune >> (6 * (more - i)) & 0x3F));
-  return more + 1;
 }
 
 static pl_status take_hex4(pl_header_text *text, uint32_t *value) {
@@ -148,7 +116,7 @@ pl_status pl_header_string(pl_header_text *text, char *out, size_t room) {
     if (!out) continue;
     /* Names end up in messages and C strings. */
     if (rune < 0x20 || rune == 0x7F) return pl_header_fail(text, "control character in a name");
-    size_t size = (size_t)put_utf8(rune, bytes);
+    size_t size = (size_t)pl_utf8_encode(rune, bytes);
     if (length + size >= room) {
       return pl_header_fail(text, "\"%.*s…\" has more than %zu bytes", (int)length, out, room - 1);
     }
