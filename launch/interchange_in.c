@@ -6,55 +6,21 @@
 
 #include "launch/interchange.h"
 #include "launch/interchange_names.h"
-#include "runtime/base/log.h"
 #include "runtime/base/memory.h"
-
-/* Leaves room in the reason for the file's name, and for context on the way up. */
-enum { LIST_MAX = PL_REASON_MAX / 2, SHAPE_TEXT = 192 };
+#include "runtime/store/differences.h"
 
 typedef struct matcher {
-  const char *path;
   const pl_safetensors *file;
   const char *prefix; /* of the encoder's names in the space */
-  bool tell;
-  bool *used; /* (tensors of the file) */
+  bool *used;         /* (tensors of the file) */
   pl_interchange_plan *plan;
   FILE *seeded, *left; /* lists of names under way, and their lengths */
   size_t seeded_length, left_length;
-  int differences, cut; /* of those, how many are not in the list */
-  size_t length;
-  char list[LIST_MAX];
+  pl_differences differences;
 } matcher;
-
-/* Puts one difference on the list, or where that is full into the log. */
-static void __attribute__((format(printf, 2, 3))) differ(matcher *m, const char *format, ...) {
-  char text[PL_SAFETENSORS_NAME + 2 * SHAPE_TEXT + 64];
-  va_list args;
-  va_start(args, format);
-  int length = vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  m->differences++;
-  if (m->cut == 0 && m->length + (size_t)length + 3 < LIST_MAX) {
-    m->length += (size_t)snprintf(m->list + m->length, LIST_MAX - m->length, "%s%s",
-                                  m->length == 0 ? "" : "; ", text);
-    return;
-  }
-  m->cut++;
-  if (m->tell) PL_WARN("%s and the model differ: %s", m->path, text);
-}
 
 static void put_name(FILE *list, const char *name) {
   fprintf(list, "%s%s", ftell(list) > 0 ? ", " : "", name);
-}
-
-static const char *shape_text(int dims, const int64_t *dim, char out[SHAPE_TEXT]) {
-  int length = snprintf(out, SHAPE_TEXT, "(");
-  for (int i = 0; i < dims; i++) {
-    length += snprintf(out + length, SHAPE_TEXT - (size_t)length, "%s%lld", i == 0 ? "" : ", ",
-                       (long long)dim[i]);
-  }
-  snprintf(out + length, SHAPE_TEXT - (size_t)length, ")");
-  return out;
 }
 
 /* One number is the same with and without a dimension. */
@@ -64,12 +30,10 @@ static bool same_shape(const pl_safetensor *tensor, int dims, const int64_t *dim
 }
 
 static void check_tensor(matcher *m, const pl_safetensor *tensor, int dims, const int64_t *dim) {
-  char theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
   if (!same_shape(tensor, dims, dim)) {
-    differ(m, "%s has shape %s in the file, %s in the model", tensor->name,
-           shape_text(tensor->dims, tensor->dim, theirs), shape_text(dims, dim, ours));
+    pl_differ_in_shape(&m->differences, tensor->name, tensor->dims, tensor->dim, dims, dim);
   } else if (tensor->type > PL_SAFETENSORS_BF16) {
-    differ(m, "%s is neither f32 nor f16 nor bf16", tensor->name);
+    pl_differ(&m->differences, "%s is neither f32 nor f16 nor bf16", tensor->name);
   }
 }
 
@@ -85,7 +49,7 @@ static int find(matcher *m, const char *name, int dims, const int64_t *dim) {
     m->plan->seeded++;
     put_name(m->seeded, name);
   } else {
-    differ(m, "%s is missing", theirs);
+    pl_differ(&m->differences, "%s is missing", theirs);
   }
   return found;
 }
@@ -105,7 +69,7 @@ static void find_all(matcher *m, const pl_space *space) {
     if (m->plan->encoder_alone && pl_interchange_is_classifier(name)) {
       put_name(m->left, name);
     } else {
-      differ(m, "%s is not in the model", name);
+      pl_differ(&m->differences, "%s is not in the model", name);
     }
   }
 }
@@ -128,14 +92,6 @@ static pl_status reserve(matcher *m, const pl_space *space) {
   return m->seeded && m->left ? PL_OK : PL_FAIL(PL_E_INTERNAL, "out of memory for lists of names");
 }
 
-static pl_status conclude(const matcher *m) {
-  if (m->differences == 0) return PL_OK;
-  char rest[64] = "";
-  if (m->cut > 0) snprintf(rest, sizeof rest, "; and %d more, named in the log", m->cut);
-  return PL_FAIL(PL_E_DATA, "%s and the model differ in %d tensors: %s%s", m->path, m->differences,
-                 m->list, rest);
-}
-
 static pl_status end_list(FILE *list) {
   if (!list || fclose(list) == 0) return PL_OK;
   return PL_FAIL(PL_E_INTERNAL, "out of memory for a list of names");
@@ -146,14 +102,17 @@ static pl_status match(matcher *m, const pl_space *space) {
   if (status == PL_OK) find_all(m, space);
   pl_status seeded = end_list(m->seeded), left = end_list(m->left);
   if (status == PL_OK) status = seeded != PL_OK ? seeded : left;
-  return status == PL_OK ? conclude(m) : status;
+  return status == PL_OK ? pl_differences_judge(&m->differences) : status;
 }
 
 pl_status pl_interchange_match(const char *path, const pl_safetensors *file, const pl_space *space,
                                bool tell, pl_interchange_plan *out) {
   const char *prefix = pl_interchange_prefix(space);
   *out = (pl_interchange_plan){.encoder_alone = is_encoder_alone(file, prefix)};
-  matcher m = {.path = path, .file = file, .prefix = prefix, .tell = tell, .plan = out};
+  matcher m = {.file = file,
+               .prefix = prefix,
+               .plan = out,
+               .differences = {.subject = path, .place = "file", .silent = !tell}};
   pl_status status = match(&m, space);
   pl_free(m.used);
   return status;
