@@ -15,6 +15,9 @@
  * made. */
 enum { SPAN = 4, SLOTS_MIN = 3, WORKERS_MAX = 1024, VIEWS_MAX = 64, CONTEXT_MAX = 1 << 16 };
 static const size_t ahead_bytes = (size_t)512 << 20;
+/* Who makes the pixels twice does so lest memory grow with the batch: leaves read ahead must not
+ * either. */
+enum { AHEAD_SAMPLES = 1024 };
 
 /* Room for one leaf. Leaf number k of the sequence goes to slot k % slot_count. */
 typedef struct slot {
@@ -186,15 +189,23 @@ static pl_status check_options(const pl_loader_options *o) {
   return check_texts(o);
 }
 
+/* With one pass two steps' leaves, so that workers go on while the caller is busy with a whole step
+ * and takes none. */
+static int64_t slots_wanted(const pl_loader_options *o, size_t slot_bytes) {
+  int64_t wanted = 2 * o->leaves, fitting = (int64_t)(ahead_bytes / slot_bytes);
+  int64_t ahead = (AHEAD_SAMPLES - 1) / o->leaf_samples + 1;
+  if (o->passes > 1 && wanted > ahead) wanted = ahead;
+  if (wanted > fitting) wanted = fitting;
+  return wanted < SLOTS_MIN ? SLOTS_MIN : wanted;
+}
+
 static pl_status create_slots(pl_loader *loader) {
   const pl_loader_options *o = &loader->options;
   const size_t samples = (size_t)o->leaf_samples;
   const size_t floats = pl_loader_view_floats(o) * samples * (size_t)o->views;
   const size_t tokens = o->tokenizer ? (size_t)o->context * samples : 0;
   const size_t slot_bytes = sizeof(slot) + floats * sizeof(float) + tokens * sizeof(int32_t);
-  int64_t fitting = (int64_t)(ahead_bytes / slot_bytes);
-  loader->slot_count = 2 * o->leaves < fitting ? 2 * o->leaves : fitting;
-  if (loader->slot_count < SLOTS_MIN) loader->slot_count = SLOTS_MIN;
+  loader->slot_count = slots_wanted(o, slot_bytes);
   loader->slots = pl_alloc((size_t)loader->slot_count, sizeof *loader->slots);
   if (!loader->slots) return PL_E_INTERNAL;
   for (int64_t k = 0; k < loader->slot_count; k++) {

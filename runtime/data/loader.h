@@ -55,9 +55,10 @@ typedef struct pl_loader_leaf {
   const int64_t *epoch;  /* (leaf_samples) */
 } pl_loader_leaf;
 
-/* Starts the threads. Memory: at most two steps' leaves and about 512 MB (but room for three leaves
- * in any case). PL_E_USAGE names the option that is out of range; PL_E_DATA, with a tokenizer, the
- * first sample without a caption. Not collective. */
+/* Starts the threads. Memory: at most two steps' leaves and about 512 MB, with two passes at most
+ * 1024 samples rounded up to leaves, however large the step (but room for three leaves in any
+ * case). PL_E_USAGE names the option that is out of range; PL_E_DATA, with a tokenizer, the first
+ * sample without a caption. Not collective. */
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
 /* Stops and joins the threads; NULL is allowed. */
 void pl_loader_destroy(pl_loader **loader);
