@@ -13,6 +13,9 @@
  */
 enum { NUMBERED_CLASSES_MAX = 100000 };
 
+/* What is longer is no caption: more likely a quote that nobody closed. */
+enum { CAPTION_BYTES_MAX = 1 << 20 };
+
 pl_status pl_listing_set_root(pl_listing *listing, const char *folder) {
   if (!pl_is_folder(folder)) return PL_FAIL(PL_E_DATA, "%s is not a folder", folder);
   size_t length = strlen(folder);
@@ -41,8 +44,12 @@ pl_status pl_listing_add_caption(pl_listing *listing, const char *text, size_t s
   while (size > 0 && is_blank(text[size - 1])) size--;
   while (size > 0 && is_blank(*text)) text++, size--;
   if (size == 0) return PL_FAIL(PL_E_DATA, "the caption is empty");
-  size_t valid = pl_utf8_valid(text, size);
-  if (valid < size || memchr(text, '\0', size)) {
+  if (size > CAPTION_BYTES_MAX) {
+    return PL_FAIL(PL_E_DATA, "the caption has %zu bytes; at most %d are accepted", size,
+                   CAPTION_BYTES_MAX);
+  }
+  size_t valid = pl_utf8_valid(text, strnlen(text, size));
+  if (valid < size) {
     return PL_FAIL(PL_E_DATA, "the caption is no text in UTF-8, from byte %zu of %zu on", valid + 1,
                    size);
   }

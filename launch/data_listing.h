@@ -40,7 +40,8 @@ pl_status pl_listing_set_root(pl_listing *listing, const char *folder);
 pl_status pl_listing_set_root_of(pl_listing *listing, const char *file);
 
 /* Adds a caption to the image that is added next, without the blanks and line ends around it.
- * PL_E_DATA for one that is empty or not UTF-8. `text` need not end with a zero. */
+ * PL_E_DATA for one that is empty, not UTF-8 or longer than 1 MiB. `text` need not end with a zero.
+ */
 pl_status pl_listing_add_caption(pl_listing *listing, const char *text, size_t size);
 /* Adds an image with the captions added since the one before; its captions_end is set here. */
 pl_status pl_listing_add(pl_listing *listing, const char *file, const pl_listed *about);

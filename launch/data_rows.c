@@ -5,10 +5,18 @@
 #include "runtime/base/grow.h"
 #include "runtime/base/memory.h"
 
+static int64_t line_of(const char *text, const char *at) {
+  int64_t line = 1;
+  for (; text < at; text++) line += *text == '\n';
+  return line;
+}
+
 pl_status pl_rows_begin(pl_rows *rows, const char *name, char *text, size_t size, char separator) {
   static const char mark[] = "\xef\xbb\xbf"; /* that some programs begin UTF-8 with */
-  if (memchr(text, '\0', size)) {
-    return PL_FAIL(PL_E_DATA, "%s holds a zero byte; is it UTF-16, or no text at all?", name);
+  const char *zero = memchr(text, '\0', size);
+  if (zero) {
+    return PL_FAIL(PL_E_DATA, "%s:%lld: a zero byte; is it UTF-16, or no text at all?", name,
+                   (long long)line_of(text, zero));
   }
   size_t skipped = strncmp(text, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
   *rows = (pl_rows){.name = name,

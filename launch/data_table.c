@@ -93,9 +93,14 @@ static pl_status add_captions(const table *t) {
 
 static pl_status check_row(const table *t) {
   const char *label = t->label < 0 ? "" : t->rows.field[t->label];
-  if (*t->rows.field[t->image] == '\0') {
+  const char *image = t->rows.field[t->image];
+  if (*image == '\0') {
     return PL_FAIL(PL_E_DATA, "the path of the image is empty (column '%s')",
                    t->options->image_column);
+  }
+  if (strlen(t->listing->root) + 1 + strlen(image) >= PL_PATH_MAX) {
+    return PL_FAIL(PL_E_DATA, "the path of the image has %zu bytes, which is too long",
+                   strlen(image));
   }
   if (*label) PL_TRY(pl_dataset_check_class_name(label));
   return add_captions(t);

@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/memory.h"
 
@@ -12,7 +13,7 @@ enum { BLOCK_BYTES = 1 << 17 };
 static pl_status fail(const pl_tar *tar) {
   const char *reason = archive_error_string(tar->archive);
   pl_status code = archive_errno(tar->archive) == EIO ? PL_E_IO : PL_E_DATA;
-  return PL_FAIL(code, "%s: %s", tar->path, reason ? reason : "cannot be read");
+  return PL_FAIL(code, "%s: %s", tar->path, reason ? reason : "cannot be read to its end");
 }
 
 pl_status pl_tar_open(pl_tar *tar, const char *path) {
@@ -20,6 +21,10 @@ pl_status pl_tar_open(pl_tar *tar, const char *path) {
   size_t length = strlen(path);
   if (length >= sizeof tar->path) return PL_FAIL(PL_E_USAGE, "path too long: %s", path);
   memcpy(tar->path, path, length + 1);
+  if (access(path, R_OK) != 0) {
+    return PL_FAIL(errno == ENOENT || errno == ENOTDIR ? PL_E_DATA : PL_E_IO, "cannot open %s: %s",
+                   path, strerror(errno));
+  }
   tar->archive = archive_read_new();
   if (!tar->archive) return PL_FAIL(PL_E_INTERNAL, "%s: out of memory", path);
   archive_read_support_format_tar(tar->archive);
@@ -33,11 +38,18 @@ pl_status pl_tar_open(pl_tar *tar, const char *path) {
   return PL_OK;
 }
 
+/* Zeros end a tar file: where reading for another member got none of them, the rest was cut off. */
+static pl_status check_end(const pl_tar *tar) {
+  struct archive *archive = tar->archive;
+  if (archive_filter_bytes(archive, 0) > archive_read_header_position(archive)) return PL_OK;
+  return PL_FAIL(PL_E_DATA, "%s is cut off: nothing marks its end", tar->path);
+}
+
 pl_status pl_tar_next(pl_tar *tar, bool *more) {
   struct archive_entry *entry = NULL;
   int result = archive_read_next_header(tar->archive, &entry);
   *more = result == ARCHIVE_OK || result == ARCHIVE_WARN;
-  if (result == ARCHIVE_EOF) return PL_OK;
+  if (result == ARCHIVE_EOF) return check_end(tar);
   if (!*more) return fail(tar);
   tar->member++;
   tar->name = NULL;

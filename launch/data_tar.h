@@ -16,7 +16,7 @@ typedef struct pl_tar {
 /* Opens a file before its first member; closes the one open before. */
 pl_status pl_tar_open(pl_tar *tar, const char *path);
 /* Goes to the next member; *more is false at the end. PL_E_DATA for what is no tar file, or is
- * damaged or cut off. */
+ * damaged or cut off, be it between two members. */
 pl_status pl_tar_next(pl_tar *tar, bool *more);
 /* Goes to a member of the tar file at `path`. The file is opened, again if need be, unless it is
  * open and before that member: going forward costs least. */

@@ -30,6 +30,7 @@ typedef struct lister {
   pl_tar tar;
   gathered sample;
   pl_names labels; /* (listing->files.count) */
+  pl_names keys;   /* of the samples of this tar file */
 } lister;
 
 typedef enum member_kind { MEMBER_OTHER, MEMBER_IMAGE, MEMBER_TEXT, MEMBER_LABEL } member_kind;
@@ -69,7 +70,10 @@ static pl_status finish_sample(lister *l) {
   int64_t images = l->listing->files.count;
   pl_status status = pl_context(check_sample(l), "%s, sample %s", l->tar.path, s->key);
   PL_TRY(pl_listing_settle(l->listing, s->image, &about, l->skip_bad, status));
-  if (l->listing->files.count > images) PL_TRY(pl_names_add(&l->labels, s->label));
+  if (l->listing->files.count > images) {
+    PL_TRY(pl_names_add(&l->labels, s->label));
+    PL_TRY(pl_names_add(&l->keys, s->key));
+  }
   *s = (gathered){0};
   return PL_OK;
 }
@@ -108,6 +112,7 @@ static pl_status take_label(lister *l) {
   }
   PL_TRY(pl_tar_read(&l->tar, label));
   size_t length = strlen(label);
+  if ((int64_t)length < l->tar.size) return PL_FAIL(PL_E_DATA, "the label holds a zero byte");
   while (length > 0 && strchr(" \t\r\n", label[length - 1])) length--;
   label[length] = '\0';
   return pl_dataset_check_class_name(label);
@@ -137,6 +142,19 @@ static pl_status take_member(lister *l) {
   return PL_OK;
 }
 
+/* Unpacked, the later of two samples with one key would replace the other. */
+static pl_status check_keys(lister *l) {
+  pl_names_sort(&l->keys);
+  for (int64_t i = 1; i < l->keys.count; i++) {
+    const char *key = pl_names_at(&l->keys, i);
+    if (strcmp(pl_names_at(&l->keys, i - 1), key) == 0) {
+      return PL_FAIL(PL_E_DATA, "%s: two samples have the key %s", l->tar.path, key);
+    }
+  }
+  pl_names_free(&l->keys);
+  return PL_OK;
+}
+
 static pl_status read_tar(lister *l, const char *name) {
   char path[PL_PATH_MAX];
   bool more = true;
@@ -148,7 +166,8 @@ static pl_status read_tar(lister *l, const char *name) {
     PL_TRY(take_member(l));
     PL_TRY(pl_tar_next(&l->tar, &more));
   }
-  return finish_sample(l);
+  PL_TRY(finish_sample(l));
+  return check_keys(l);
 }
 
 /* Leaves out the images without a caption. */
@@ -260,6 +279,7 @@ pl_status pl_list_webdataset(const pl_list_options *options, pl_listing *listing
 done:
   pl_tar_close(&l->tar);
   pl_names_free(&l->labels);
+  pl_names_free(&l->keys);
   pl_names_free(&tars);
   pl_free(l);
   return status;

@@ -8,6 +8,7 @@
 #include "runtime/base/grow.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
+#include "runtime/base/utf8.h"
 #include "runtime/net/exec.h"
 
 enum { FILE_MAX = 1 << 20, PROMPT_MAX = 4096 };
@@ -21,11 +22,22 @@ typedef struct templates {
   int lines;
 } templates;
 
+/* The only {}: a second one is more likely a slip than part of a text. NULL for none, or more. */
+static const char *name_place(const char *line) {
+  const char *place = strstr(line, "{}");
+  return place && !strstr(place + 2, "{}") ? place : NULL;
+}
+
 static pl_status add_line(templates *t, const char *path, int number, char *line) {
-  if (line[0] == '\0') return PL_OK;
-  if (!strstr(line, "{}")) {
-    return PL_FAIL(PL_E_USAGE, "%s:%d: a template without {}, where the name of a class goes", path,
+  if (line[strspn(line, " \t\r")] == '\0') return PL_OK;
+  if (!name_place(line)) {
+    return PL_FAIL(PL_E_DATA,
+                   "%s:%d: no template, which has one {}, where the name of a class goes", path,
                    number);
+  }
+  size_t length = strlen(line), valid = pl_utf8_valid(line, length);
+  if (valid < length) {
+    return PL_FAIL(PL_E_DATA, "%s:%d: no UTF-8 from byte %zu on", path, number, valid + 1);
   }
   PL_TRY(pl_grow((void **)&t->line, t->lines, sizeof *t->line));
   t->line[t->lines++] = line;
@@ -33,10 +45,16 @@ static pl_status add_line(templates *t, const char *path, int number, char *line
 }
 
 static pl_status read_templates(const char *path, templates *t) {
+  static const char mark[] = "\xef\xbb\xbf"; /* that some editors begin a text with */
+  size_t size;
   if (!path) return add_line(t, "", 1, default_template);
-  PL_TRY(pl_read_file(path, FILE_MAX, &t->text, NULL));
+  PL_TRY(pl_read_file(path, FILE_MAX, &t->text, &size));
+  if (strlen(t->text) < size) {
+    return PL_FAIL(PL_E_DATA, "%s: a zero byte; is it UTF-16, or no text at all?", path);
+  }
   int number = 1;
-  for (char *line = t->text; line; number++) {
+  bool marked = strncmp(t->text, mark, strlen(mark)) == 0;
+  for (char *line = t->text + (marked ? strlen(mark) : 0); line; number++) {
     char *end = strchr(line, '\n');
     if (end) *end = '\0';
     size_t length = strlen(line);
@@ -44,7 +62,7 @@ static pl_status read_templates(const char *path, templates *t) {
     PL_TRY(add_line(t, path, number, line));
     line = end ? end + 1 : NULL;
   }
-  return t->lines > 0 ? PL_OK : PL_FAIL(PL_E_USAGE, "%s holds no template", path);
+  return t->lines > 0 ? PL_OK : PL_FAIL(PL_E_DATA, "%s holds no template", path);
 }
 
 /* One embedding of all prompts; prompt number k is class k / templates in template k % templates.
@@ -64,7 +82,7 @@ typedef struct pass {
 static pl_status encode(pass *p, int64_t prompt, int32_t *tokens) {
   const char *name = pl_dataset_class_name(p->dataset, (int)(prompt / p->templates.lines));
   const char *line = p->templates.line[prompt % p->templates.lines];
-  const char *place = strstr(line, "{}");
+  const char *place = name_place(line);
   char text[PROMPT_MAX];
   int length = snprintf(text, sizeof text, "%.*s%s%s", (int)(place - line), line, name, place + 2);
   if (length >= (int)sizeof text) {
@@ -150,7 +168,10 @@ static void average(const pass *p, pl_prompts *out) {
 
 static pl_status prepare(pass *p, const char *path, int width, pl_prompts *out) {
   out->classes = pl_dataset_get_info(p->dataset)->classes;
-  if (out->classes == 0) return PL_FAIL(PL_E_DATA, "the dataset has no classes to name");
+  if (out->classes == 0) {
+    return PL_FAIL(PL_E_DATA, "%s: this dataset has no classes to name",
+                   pl_dataset_shard_path(p->dataset, 0));
+  }
   PL_TRY(read_templates(path, &p->templates));
   int64_t micro = p->config->eval.micro;
   out->templates = p->templates.lines;

@@ -52,6 +52,13 @@ static void write_to_file(const char *level, const char *text) {
   fflush(sink.file);
 }
 
+/* Messages name files, and a file's name may hold what moves the cursor of a terminal. */
+static void hide_controls(char *text) {
+  for (; *text; text++) {
+    if ((unsigned char)*text < 0x20 || *text == 0x7F) *text = '?';
+  }
+}
+
 void pl_log(pl_log_level level, const char *format, ...) {
   static const char *const names[] = {"debug: ", "", "warning: ", "error: "};
   char text[4096];
@@ -59,6 +66,7 @@ void pl_log(pl_log_level level, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  hide_controls(text);
   pthread_mutex_lock(&sink.lock);
   if (level >= sink.level) {
     if (sink.progress_shown) fputc('\n', stderr);

@@ -12,8 +12,11 @@ enum { PIECE = 1 << 16 };
 static pl_status read_error(const char *path, gzFile file) {
   int code = Z_OK;
   const char *what = gzerror(file, &code);
-  if (code == Z_ERRNO) return PL_FAIL(PL_E_IO, "cannot read %s: %s", path, strerror(errno));
-  return PL_FAIL(PL_E_DATA, "%s is damaged: %s", path, what);
+  if (code == Z_ERRNO) {
+    return PL_FAIL(errno == EISDIR ? PL_E_DATA : PL_E_IO, "cannot read %s: %s", path,
+                   strerror(errno));
+  }
+  return PL_FAIL(PL_E_DATA, "a damaged list of merges: %s", what); /* which names the file */
 }
 
 pl_status pl_merges_read_file(const char *path, char **text, size_t *size) {

@@ -83,6 +83,9 @@ static void names_destroy(names *n) {
 
 /* "LEFT RIGHT", without the end of the line. */
 static pl_status add_merge(names *n, const char *line, size_t size, pl_merge *merge) {
+  if (size > 0 && line[size - 1] == '\r') {
+    return PL_FAIL(PL_E_DATA, "the line ends in a carriage return, which belongs to no symbol");
+  }
   const char *blank = memchr(line, ' ', size);
   size_t left = blank ? (size_t)(blank - line) : 0;
   size_t right = blank ? size - left - 1 : 0;
