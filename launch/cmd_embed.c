@@ -30,13 +30,14 @@ static pl_status write(pl_embedding_file *file, const pl_dataset *dataset,
 }
 
 /* The file comes first: what is wrong with its place is told before any work. */
-static pl_status embed_into_file(pl_comm *comm, const request *r, pl_restored *run,
-                                 const pl_dataset *dataset, const pl_embeddings_facts *facts) {
+static pl_status embed_into_file(pl_comm *comm, const request *r, const pl_restored *run,
+                                 pl_net *encoder, const pl_dataset *dataset,
+                                 const pl_embeddings_facts *facts) {
   pl_embedding_file *file = NULL;
   pl_representations representations = {0};
   pl_status status = pl_embedding_file_create(comm, r->out, r->overwrite, facts, &file);
   if (status == PL_OK) {
-    status = pl_embed(comm, &run->config, dataset, run->encoder, "embedding", &representations);
+    status = pl_embed(comm, &run->config, dataset, encoder, "embedding", &representations);
   }
   if (status == PL_OK) status = write(file, dataset, &representations, comm);
   pl_representations_free(&representations);
@@ -60,28 +61,37 @@ static void tell(const request *r, const pl_embeddings_facts *facts) {
   }
 }
 
+static pl_status compile(const pl_restored *run, pl_net **encoder) {
+  PL_TRY(
+      pl_method_compile_part(run->method, PL_PART_ENCODER, (int)run->config.eval.micro, encoder));
+  return pl_net_load(*encoder, run->state.image, run->state.buffers);
+}
+
 static pl_status embed(pl_comm *comm, const request *r) {
   pl_restored run = {0};
+  pl_net *encoder = NULL;
   pl_dataset *dataset = NULL;
   char build[PL_BUILD_TEXT] = "";
   pl_status status;
   PL_TRY_OR(done, status, pl_comm_agree(comm, pl_build_text(build)));
   PL_TRY_OR(done, status, pl_restore(comm, r->run, r->overrides, r->override_count, &run));
   pl_startup_threads(comm, run.config.run.threads);
+  PL_TRY_OR(done, status, pl_comm_agree(comm, compile(&run, &encoder)));
   PL_TRY_OR(done, status, pl_startup_dataset(comm, r->data, &dataset));
   const pl_dataset_info *info = pl_dataset_get_info(dataset);
   bool average = run.config.eval.weights == PL_CFG_WEIGHTS_AVERAGE;
   const pl_embeddings_facts facts = {.samples = info->samples,
-                                     .width = pl_net_output_features(run.encoder),
+                                     .width = pl_net_output_features(encoder),
                                      .step = run.step,
                                      .dataset = info->hash,
                                      .state = run.state_hash,
                                      .weights = average ? "average" : "trained",
                                      .build = build};
-  PL_TRY_OR(done, status, embed_into_file(comm, r, &run, dataset, &facts));
+  PL_TRY_OR(done, status, embed_into_file(comm, r, &run, encoder, dataset, &facts));
   if (pl_comm_rank(comm) == 0) tell(r, &facts);
 done:
   pl_dataset_close(&dataset);
+  pl_net_destroy(&encoder);
   pl_restored_free(&run);
   return status;
 }

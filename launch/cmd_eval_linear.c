@@ -38,7 +38,7 @@ static void print(const pl_restored *run, const pl_judgement *j, bool json) {
 }
 
 static pl_status run_command(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  const pl_eval_command eval = {.linear = true, .print = print};
+  const pl_eval_command eval = {.kind = PL_CFG_EVAL_LINEAR, .print = print};
   return pl_eval_command_run(comm, command, &eval, argc, argv);
 }
 

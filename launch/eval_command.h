@@ -1,5 +1,4 @@
-/* What `plenum eval knn` and `plenum eval linear` have in common: options, the restored encoder,
- * the datasets. */
+/* What the `plenum eval` commands have in common: options, the restored model, the datasets. */
 #ifndef LAUNCH_EVAL_COMMAND_H
 #define LAUNCH_EVAL_COMMAND_H
 
@@ -9,7 +8,7 @@
 
 /* One way to judge, as a command. */
 typedef struct pl_eval_command {
-  bool knn, linear; /* which of the two; linear has --augment */
+  pl_cfg_eval kind;
   /* Prints what was found to stdout. */
   void (*print)(const pl_restored *run, const pl_judgement *judgement, bool json);
 } pl_eval_command;

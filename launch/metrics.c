@@ -169,24 +169,46 @@ void pl_metrics_step(pl_metrics *m, const pl_step_line *line, const pl_boundary 
   show(m, line);
 }
 
+/* A share of the queries, where it is told. */
+static void tell_share(pl_metrics *m, const pl_eval_line *line, const char *name, int64_t right) {
+  if (right < 0) return;
+  double share = (double)right / (double)line->queries;
+  put_number(m->file, name, share);
+  char tag[64];
+  snprintf(tag, sizeof tag, strcmp(name, "accuracy") == 0 ? "eval/%s" : "eval/%s_%s", line->kind,
+           name);
+  plot(m, tag, line->step, share);
+}
+
+static void log_eval(const pl_eval_line *line) {
+  const int64_t more[] = {line->right5, line->right10};
+  const int cut[] = {5, 10};
+  char text[96] = "";
+  size_t used = 0;
+  for (int i = 0; i < 2; i++) {
+    if (more[i] < 0) continue;
+    used += (size_t)snprintf(text + used, sizeof text - used, ", %.2f%% among %d",
+                             100 * (double)more[i] / (double)line->queries, cut[i]);
+  }
+  pl_log_progress("%s", "");
+  PL_INFO("after step %lld (epoch %.2f): %s accuracy %.2f%%%s", (long long)line->step, line->epoch,
+          line->kind, 100 * (double)line->right / (double)line->queries, text);
+}
+
 void pl_metrics_eval(pl_metrics *m, const pl_eval_line *line) {
   if (!m->file) return;
-  double accuracy = (double)line->right / (double)line->queries;
   fprintf(m->file, "{\"event\":\"eval\",\"step\":%lld", (long long)line->step);
   put_number(m->file, "epoch", line->epoch);
   fprintf(m->file, ",\"kind\":\"%s\"", line->kind);
-  put_number(m->file, "accuracy", accuracy);
+  tell_share(m, line, "accuracy", line->right);
+  tell_share(m, line, "top5", line->right5);
+  tell_share(m, line, "top10", line->right10);
   fprintf(m->file, ",\"right\":%lld,\"queries\":%lld", (long long)line->right,
           (long long)line->queries);
   if (isfinite(line->rate)) put_number(m->file, "rate", line->rate);
   put_number(m->file, "ms", line->ms);
   end_line(m);
-  char tag[64];
-  snprintf(tag, sizeof tag, "eval/%s", line->kind);
-  plot(m, tag, line->step, accuracy);
-  pl_log_progress("%s", "");
-  PL_INFO("after step %lld (epoch %.2f): %s accuracy %.2f%%", (long long)line->step, line->epoch,
-          line->kind, 100 * accuracy);
+  log_eval(line);
 }
 
 void pl_metrics_checkpoint(pl_metrics *m, const pl_save_outcome *outcome) {

@@ -17,13 +17,14 @@ typedef struct pl_step_line {
   pl_contrast_figures figures;
 } pl_step_line;
 
-/* One judgement of the encoder. */
+/* One judgement of the model. */
 typedef struct pl_eval_line {
   int64_t step; /* steps done */
   double epoch;
-  const char *kind; /* "knn", "linear" */
-  int64_t right, queries;
-  double rate; /* "linear": the chosen learning rate; NaN otherwise */
+  const char *kind; /* "knn", "linear", "zeroshot", "texts_for_images", "images_for_texts" */
+  int64_t queries;
+  int64_t right, right5, right10; /* queries answered rightly: first, among 5, 10; -1: not told */
+  double rate;                    /* "linear": the chosen learning rate; NaN otherwise */
   double ms;
 } pl_eval_line;
 

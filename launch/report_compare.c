@@ -56,7 +56,7 @@ pl_status pl_report_comparison(FILE *page, const pl_report_run *const *runs, int
           count);
   for (int k = 0; k < kind_count; k++) {
     fputs("<th>", page);
-    pl_html_text(page, pl_report_kind_title(kinds[k]));
+    pl_html_text(page, pl_report_kind(kinds[k]).title);
     fputs("</th><th>best</th>", page);
   }
   fputs(

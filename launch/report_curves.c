@@ -28,10 +28,7 @@ static const column_chart learning[] = {
     {PL_COLUMN_ACCURACY,
      {.title = "Positives picked out of the batch", .unit = "%", .scale = 100, .noisy = true}},
     {PL_COLUMN_ALIGNMENT,
-     {.title = "Alignment",
-      .unit = "squared distance of the two views",
-      .scale = 1,
-      .noisy = true}},
+     {.title = "Alignment", .unit = "squared distance of positives", .scale = 1, .noisy = true}},
     {PL_COLUMN_UNIFORMITY,
      {.title = "Uniformity",
       .unit = "log of the mean closeness of any two",
@@ -129,22 +126,38 @@ static pl_status put_column(const curves *c, pl_chart chart, pl_column column) {
   return pl_chart_draw(c->page, &chart, &c->time, c->series, c->count);
 }
 
-/* The judgements of a kind as points, in two arrays of `run->judgement_count`. */
-static void collect(const curves *c, const pl_report_run *run, const char *kind, double *x,
+/* What is right: the first answer, or one among the first five or ten. */
+enum { CUTS = 3 };
+static const int cut_size[CUTS] = {1, 5, 10};
+
+static double share_within(const pl_report_judgement *j, int cut) {
+  const double share[CUTS] = {j->accuracy, j->top5, j->top10};
+  return share[cut];
+}
+
+/* A curve of judgements. */
+typedef struct judged {
+  const char *kind;
+  int cut;
+  char name[32];
+} judged;
+
+/* Its points, in two arrays of `run->judgement_count`. */
+static void collect(const curves *c, const pl_report_run *run, const judged *what, double *x,
                     double *y, pl_series *series) {
   series->x = x;
   series->y = y;
   for (int64_t i = 0; i < run->judgement_count; i++) {
     const pl_report_judgement *j = &run->judgements[i];
-    if (strcmp(j->kind, kind) != 0) continue;
+    if (strcmp(j->kind, what->kind) != 0) continue;
     x[series->count] = time_of(c, run, (double)j->step);
-    y[series->count++] = j->accuracy;
+    y[series->count++] = share_within(j, what->cut);
   }
 }
 
-/* Series of judgements: of one kind for each run, or of each kind for the one run. */
-static pl_status put_judged(const curves *c, const char *title, const char *const *kinds,
-                            int kind_count) {
+/* Series of judgements: one for each run, or several for the one run. */
+static pl_status put_judged(const curves *c, const char *title, const judged *what,
+                            int what_count) {
   pl_chart chart = {.title = title,
                     .unit = "%",
                     .scale = 100,
@@ -152,17 +165,17 @@ static pl_status put_judged(const curves *c, const char *title, const char *cons
                     .marks = c->marks,
                     .mark_count = c->mark_count};
   int64_t room = 0;
-  for (int r = 0; r < c->count; r++) room += c->runs[r]->judgement_count * kind_count;
+  for (int r = 0; r < c->count; r++) room += c->runs[r]->judgement_count * what_count;
   double *points = pl_alloc((size_t)(2 * room), sizeof *points);
   if (!points) return PL_E_INTERNAL;
   int used = 0;
   double *next = points;
   for (int r = 0; r < c->count; r++) {
     const pl_report_run *run = c->runs[r];
-    for (int k = 0; k < kind_count; k++, used++) {
-      c->series[used] = (pl_series){
-          .name = c->count == 1 ? pl_report_kind_title(kinds[k]) : run->name, .colour = used};
-      collect(c, run, kinds[k], next, next + run->judgement_count, &c->series[used]);
+    for (int k = 0; k < what_count; k++, used++) {
+      c->series[used] =
+          (pl_series){.name = c->count == 1 ? what[k].name : run->name, .colour = used};
+      collect(c, run, &what[k], next, next + run->judgement_count, &c->series[used]);
       next += 2 * run->judgement_count;
     }
   }
@@ -171,17 +184,44 @@ static pl_status put_judged(const curves *c, const char *title, const char *cons
   return status;
 }
 
+static bool has_cut(const pl_report_run *run, const char *kind, int cut) {
+  const pl_report_judgement *last = pl_report_last(run, kind);
+  return last && !isnan(share_within(last, cut));
+}
+
+/* One run: a chart for each kind that has several cuts, and one for all others. */
+static pl_status put_all_judged(const curves *c, const char *const *kinds, int count) {
+  judged plain[PL_REPORT_KINDS];
+  int plain_count = 0;
+  for (int k = 0; k < count; k++) {
+    const pl_report_kind_words words = pl_report_kind(kinds[k]);
+    judged what[CUTS];
+    int cuts = 0;
+    if (!words.chart) {
+      plain[plain_count] = (judged){.kind = kinds[k]};
+      snprintf(plain[plain_count++].name, sizeof plain->name, "%s", words.title);
+      continue;
+    }
+    for (int cut = 0; cut < CUTS; cut++) {
+      if (!has_cut(c->runs[0], kinds[k], cut)) continue;
+      what[cuts] = (judged){.kind = kinds[k], .cut = cut};
+      snprintf(what[cuts++].name, sizeof what->name, "%s%d", words.cut, cut_size[cut]);
+    }
+    PL_TRY(put_judged(c, words.chart, what, cuts));
+  }
+  if (plain_count == 0) return PL_OK;
+  return put_judged(c, "Accuracy of the encoder, held-out samples", plain, plain_count);
+}
+
 static pl_status put_judgements(const curves *c) {
   const char *kinds[PL_REPORT_KINDS];
   int count = pl_report_kinds(c->runs, c->count, kinds);
-  if (count == 0) return PL_OK;
-  if (c->count == 1) {
-    return put_judged(c, "Accuracy of the encoder, held-out samples", kinds, count);
-  }
+  if (c->count == 1) return put_all_judged(c, kinds, count);
   for (int k = 0; k < count; k++) {
+    const judged what = {.kind = kinds[k]};
     char title[64];
-    snprintf(title, sizeof title, "Accuracy, %.40s", pl_report_kind_title(kinds[k]));
-    PL_TRY(put_judged(c, title, &kinds[k], 1));
+    snprintf(title, sizeof title, "Accuracy, %.40s", pl_report_kind(kinds[k]).title);
+    PL_TRY(put_judged(c, title, &what, 1));
   }
   return PL_OK;
 }

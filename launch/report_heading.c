@@ -17,9 +17,14 @@ static void end_figure(FILE *page) { fputs("</small></dd></div>\n", page); }
 
 static void put_judged(FILE *page, const pl_report_run *run, const char *kind) {
   const pl_report_judgement *best = pl_report_best(run, kind), *last = pl_report_last(run, kind);
+  const pl_report_kind_words words = pl_report_kind(kind);
   char label[64];
   if (!best) return;
-  snprintf(label, sizeof label, "Accuracy, %.40s", pl_report_kind_title(kind));
+  if (strcmp(words.cut, "R@") == 0) {
+    snprintf(label, sizeof label, "R@1, %.40s", words.title);
+  } else {
+    snprintf(label, sizeof label, "Accuracy, %.40s", words.title);
+  }
   begin_figure(page, label);
   pl_html_share(page, last->accuracy);
   begin_remark(page);

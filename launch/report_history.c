@@ -91,10 +91,17 @@ static void put_hosts(FILE *page, const pl_report_run *run) {
   end_table(page);
 }
 
+static void put_share(FILE *page, double share) {
+  fputs("<td>", page);
+  pl_html_share(page, share);
+  fputs("</td>", page);
+}
+
 static void put_judgements(FILE *page, const pl_report_run *run) {
   begin_table(page, "Judged on held-out samples",
               "<th>Step</th><th>Epoch</th><th class=\"words\">How</th><th>Accuracy</th>"
-              "<th>Right</th><th>Of</th><th>Learning rate</th><th>Time</th>");
+              "<th>Among 5</th><th>Among 10</th><th>Right</th><th>Of</th><th>Learning "
+              "rate</th><th>Time</th>");
   for (int64_t i = 0; i < run->judgement_count; i++) {
     const pl_report_judgement *j = &run->judgements[i];
     fputs("<tr>", page);
@@ -102,10 +109,10 @@ static void put_judgements(FILE *page, const pl_report_run *run) {
     fputs("<td>", page);
     pl_html_number(page, j->epoch);
     fputs("</td>", page);
-    put_words(page, pl_report_kind_title(j->kind));
-    fputs("<td>", page);
-    pl_html_share(page, j->accuracy);
-    fputs("</td>", page);
+    put_words(page, pl_report_kind(j->kind).title);
+    put_share(page, j->accuracy);
+    put_share(page, j->top5);
+    put_share(page, j->top10);
     put_count(page, j->right);
     put_count(page, j->queries);
     fputs("<td>", page);

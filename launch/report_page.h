@@ -25,8 +25,13 @@ enum { PL_REPORT_KINDS = 8 };
 /* The kinds of judgement that the runs hold, in the order they first appear; returns how many. */
 int pl_report_kinds(const pl_report_run *const *runs, int count,
                     const char *kinds[PL_REPORT_KINDS]);
-/* "kNN", "linear" …: as it stands in the page. */
-const char *pl_report_kind_title(const char *kind);
+/* What the page calls a kind of judgement. */
+typedef struct pl_report_kind_words {
+  const char *title; /* "kNN", "linear" … */
+  const char *chart; /* of a chart with several cuts; NULL for a kind that has one */
+  const char *cut;   /* before the number of a cut: "top 5", "R@5" */
+} pl_report_kind_words;
+pl_report_kind_words pl_report_kind(const char *kind);
 
 /* Up to and including "<main>", and from "</main>" on. */
 void pl_report_head(FILE *page, const char *title);

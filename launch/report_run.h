@@ -61,8 +61,9 @@ typedef struct pl_report_session {
 
 typedef struct pl_report_judgement {
   int64_t step;
-  char kind[PL_REPORT_TEXT]; /* "knn", "linear" */
-  double epoch, accuracy, rate, ms;
+  char kind[PL_REPORT_TEXT]; /* "knn", "texts_for_images" … */
+  double epoch, rate, ms;
+  double accuracy, top5, top10; /* share answered rightly: first, among 5, 10; NaN: not told */
   int64_t right, queries;
 } pl_report_judgement;
 

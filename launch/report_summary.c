@@ -100,6 +100,18 @@ int pl_report_kinds(const pl_report_run *const *runs, int count,
   return found;
 }
 
-const char *pl_report_kind_title(const char *kind) {
-  return strcmp(kind, "knn") == 0 ? "kNN" : kind;
+pl_report_kind_words pl_report_kind(const char *kind) {
+  static const struct {
+    const char *kind;
+    pl_report_kind_words words;
+  } known[] = {
+      {"knn", {"kNN", NULL, ""}},
+      {"zeroshot", {"zero-shot", "Class told by its name, held-out samples", "top "}},
+      {"texts_for_images", {"captions for images", "Caption found for an image, held-out", "R@"}},
+      {"images_for_texts", {"images for captions", "Image found for a caption, held-out", "R@"}},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strcmp(kind, known[i].kind) == 0) return known[i].words;
+  }
+  return (pl_report_kind_words){kind, NULL, ""};
 }

@@ -20,8 +20,7 @@ static pl_status build(pl_comm *comm, pl_restored *r) {
   PL_TRY(pl_precision_setting(&r->config, &precision));
   PL_TRY(pl_tokenizer_setting(&r->config, &r->tokenizer));
   int vocabulary = r->tokenizer ? pl_tokenizer_vocabulary(r->tokenizer) : 0;
-  PL_TRY(pl_state_build(comm, &r->config, precision, vocabulary, &r->state, &r->method));
-  return pl_method_compile_part(r->method, PL_PART_ENCODER, (int)r->config.eval.micro, &r->encoder);
+  return pl_state_build(comm, &r->config, precision, vocabulary, &r->state, &r->method);
 }
 
 /* The weights that eval.weights names, into the image and the buffers that nets are loaded from. */
@@ -46,15 +45,13 @@ pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrid
             pl_comm_agree(comm, read_config(checkpoint, path, overrides, count, &out->config)));
   PL_TRY_OR(done, status, pl_comm_agree(comm, build(comm, out)));
   PL_TRY_OR(done, status, pl_state_load(comm, checkpoint, false, &out->state, NULL));
-  PL_TRY_OR(done, status, choose_weights(comm, out));
-  status = pl_comm_agree(comm, pl_net_load(out->encoder, out->state.image, out->state.buffers));
+  status = choose_weights(comm, out);
 done:
   pl_checkpoint_close(&checkpoint);
   return status;
 }
 
 void pl_restored_free(pl_restored *r) {
-  pl_net_destroy(&r->encoder);
   pl_method_destroy(&r->method);
   pl_tokenizer_close(&r->tokenizer);
   pl_state_free(&r->state);

@@ -1,4 +1,4 @@
-/* A trained encoder from a run's folder or a checkpoint, ready to embed. */
+/* A trained model from a run's folder or a checkpoint, ready to be compiled. */
 #ifndef LAUNCH_RESTORE_H
 #define LAUNCH_RESTORE_H
 
@@ -14,7 +14,6 @@ typedef struct pl_restored {
   pl_state state; /* with the weights that config.eval.weights names in image and buffers */
   pl_tokenizer *tokenizer; /* NULL where the method reads no texts */
   pl_method *method;
-  pl_net *encoder; /* for config.eval.micro rows, loaded */
 } pl_restored;
 
 /* Opens `path` (pl_checkpoints_find): a checkpoint's folder, or a run's. Applies

@@ -118,7 +118,7 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
 
 pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out) {
   *out = NULL;
-  if (config->method.name == PL_CFG_METHOD_SIMCLR) return PL_OK;
+  if (!pl_config_reads_texts(config)) return PL_OK;
   return pl_tokenizer_open(config->data.vocabulary, out);
 }
 

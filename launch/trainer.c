@@ -138,9 +138,9 @@ static pl_status write_pictures(pl_training *t) {
   char path[PL_PATH_MAX];
   if (t->config->report.samples == 0) return PL_OK;
   PL_TRY(pl_comm_agree(t->comm, pl_path_join(t->config->run.dir, "pictures.html", path)));
-  PL_TRY(pl_training_load_encoder(t));
+  PL_TRY(pl_training_load_nets(t, PL_JUDGE_BY_BANK));
   pl_status status =
-      pl_gallery_write(t->comm, t->config, t->encoder, t->queries ? t->queries : t->dataset, path);
+      pl_gallery_write(t->comm, t->config, t->nets.encoder, t->queries ? t->queries : t->dataset, path);
   if (status == PL_OK || status == PL_E_INTERNAL) return status;
   /* The run is complete and saved: a report without pictures is no reason to fail it. */
   if (pl_comm_rank(t->comm) == 0) PL_WARN("no pictures: %s", pl_last_reason()->message);

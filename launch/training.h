@@ -54,9 +54,9 @@ typedef struct pl_training {
   double loss_sum;                     /* over loss_count steps since the last save */
   int64_t loss_count;
 
-  /* Judging during training; the encoder is NULL where there is none. */
+  /* Judging during training: what it needs is there, the rest NULL. */
   pl_dataset *bank, *queries;
-  pl_net *encoder;
+  pl_judge_nets nets;
   void *average_image; /* with eval.weights=average */
   int64_t judged_step; /* the last one; -1: none */
   double longest_judging_ms;
@@ -82,13 +82,13 @@ pl_status pl_training_step(pl_training *t, pl_step_line *line, pl_rank_report *r
 
 /* ---- training_judge.c ---- */
 
-/* Encoder and datasets for judging during training, if the configuration asks for it. Errors are
- * agreed. Collective. */
+/* The datasets for judging during training, if the configuration asks for it. Errors are agreed.
+ * Collective. */
 pl_status pl_training_judge_prepare(pl_training *t);
 
-/* The encoder for judging and picturing, with the weights that eval.weights names; compiled at its
- * first use. Errors are agreed. Collective. */
-pl_status pl_training_load_encoder(pl_training *t);
+/* The nets that `ways` of judging need, with the weights that eval.weights names; compiled at
+ * their first use. Errors are agreed. Collective. */
+pl_status pl_training_load_nets(pl_training *t, unsigned ways);
 
 /* Whether the state after t->state.step steps is to be judged and has not been. */
 bool pl_training_judge_due(const pl_training *t);

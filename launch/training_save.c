@@ -44,6 +44,8 @@ static const char *metric_name(const pl_config *config) {
     case PL_CFG_BEST_LOSS: return "loss";
     case PL_CFG_BEST_KNN: return "knn";
     case PL_CFG_BEST_LINEAR: return "linear";
+    case PL_CFG_BEST_ZEROSHOT: return "zeroshot";
+    case PL_CFG_BEST_RETRIEVAL: return "retrieval";
     case PL_CFG_BEST_NONE: break;
   }
   return "";

@@ -18,7 +18,7 @@ void pl_training_free(pl_training *t) {
   pl_metrics_destroy(&t->metrics);
   pl_boundary_free(&t->boundary);
   pl_loader_destroy(&t->loader);
-  pl_net_destroy(&t->encoder);
+  pl_judge_nets_free(&t->nets);
   pl_free(t->average_image);
   pl_dataset_close(&t->queries);
   pl_dataset_close(&t->bank);
@@ -274,11 +274,13 @@ static pl_status prepare(pl_training *t, const char *hosts) {
   t->lengths = pl_lengths_of(t->config, pl_dataset_get_info(t->dataset)->samples);
   t->schedule = pl_schedule_settings(t->config, &t->lengths);
   PL_TRY(pl_comm_agree(t->comm, build_state(t)));
+  if (t->tokenizer) PL_TRY(pl_comm_agree(t->comm, pl_dataset_check_captioned(t->dataset)));
   PL_TRY(pl_comm_agree(t->comm, pl_method_prepare(t->method)));
+  PL_TRY(pl_training_judge_prepare(t));
+  /* From here on an earlier run may be gone: what can be wrong with the request was told. */
   PL_TRY(pl_run_folder_claim(t->comm, t->config, &t->folder));
   PL_TRY(start_watchdog(t));
   PL_TRY(start_or_resume(t));
-  PL_TRY(pl_training_judge_prepare(t));
   PL_TRY(start_metrics(t));
   PL_TRY(pl_training_saver_prepare(t));
   PL_TRY(pl_comm_agree(t->comm, start_loader(t)));

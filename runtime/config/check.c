@@ -113,17 +113,45 @@ static pl_status check_optim(const pl_config *config) {
   return check_milestones(config);
 }
 
-/* eval.kind must include what the best checkpoint is chosen by. */
-static pl_status check_best(const pl_config *config) {
-  int64_t best = config->checkpoint.best, kind = config->eval.kind;
-  if (best != PL_CFG_BEST_KNN && best != PL_CFG_BEST_LINEAR) return PL_OK;
-  const char *name = best == PL_CFG_BEST_KNN ? "knn" : "linear";
-  if (config->eval.every.amount == 0) {
-    return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs eval.every above 0", name);
+bool pl_config_reads_texts(const pl_config *config) {
+  return config->method.name == PL_CFG_METHOD_CLIP || config->method.name == PL_CFG_METHOD_SIGLIP;
+}
+
+bool pl_config_judges(const pl_config *config, pl_cfg_eval kind) {
+  const pl_int_list *kinds = &config->eval.kind;
+  for (int i = 0; i < kinds->count; i++) {
+    if (kinds->value[i] == (int64_t)kind) return true;
   }
-  int64_t other = best == PL_CFG_BEST_KNN ? PL_CFG_EVAL_LINEAR : PL_CFG_EVAL_KNN;
-  if (kind != other) return PL_OK;
-  return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs eval.kind=%s or both", name, name);
+  pl_cfg_eval usual = pl_config_reads_texts(config) ? PL_CFG_EVAL_RETRIEVAL : PL_CFG_EVAL_KNN;
+  return kinds->count == 0 && kind == usual;
+}
+
+static const char *const eval_name[] = {[PL_CFG_EVAL_KNN] = "knn",
+                                        [PL_CFG_EVAL_LINEAR] = "linear",
+                                        [PL_CFG_EVAL_ZEROSHOT] = "zeroshot",
+                                        [PL_CFG_EVAL_RETRIEVAL] = "retrieval"};
+
+/* What the best checkpoint is chosen by must be judged. */
+static pl_status check_best(const pl_config *config) {
+  int64_t best = config->checkpoint.best;
+  if (best < PL_CFG_BEST_KNN) return PL_OK;
+  pl_cfg_eval kind = (pl_cfg_eval)(best - PL_CFG_BEST_KNN);
+  if (config->eval.every.amount == 0) {
+    return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs eval.every above 0", eval_name[kind]);
+  }
+  if (pl_config_judges(config, kind)) return PL_OK;
+  return PL_FAIL(PL_E_USAGE, "checkpoint.best=%s needs %s in eval.kind", eval_name[kind],
+                 eval_name[kind]);
+}
+
+static pl_status check_kinds(const pl_config *config) {
+  static const pl_cfg_eval with_texts[] = {PL_CFG_EVAL_ZEROSHOT, PL_CFG_EVAL_RETRIEVAL};
+  for (size_t i = 0; i < sizeof with_texts / sizeof *with_texts; i++) {
+    if (!pl_config_judges(config, with_texts[i]) || pl_config_reads_texts(config)) continue;
+    return PL_FAIL(PL_E_USAGE, "eval.kind %s needs a method that reads texts: clip or siglip",
+                   eval_name[with_texts[i]]);
+  }
+  return check_best(config);
 }
 
 static pl_status check_eval(const pl_config *config) {
@@ -141,7 +169,7 @@ static pl_status check_eval(const pl_config *config) {
                    "eval.linear.rates: give a share, or one rate",
                    rates);
   }
-  return check_best(config);
+  return check_kinds(config);
 }
 
 static pl_status check_heads(const char *what, int64_t width, int64_t heads) {
@@ -152,13 +180,12 @@ static pl_status check_heads(const char *what, int64_t width, int64_t heads) {
 
 static pl_status check_transformers(const pl_config *config) {
   bool vit = config->model.encoder >= PL_CFG_ENCODER_VIT_TINY;
-  bool texts = config->method.name != PL_CFG_METHOD_SIMCLR;
   if (vit && config->model.image_size % config->model.patch != 0) {
     return PL_FAIL(PL_E_USAGE, "model.image_size %lld is not a multiple of model.patch %lld",
                    (long long)config->model.image_size, (long long)config->model.patch);
   }
   if (vit) PL_TRY(check_heads("model", config->model.width, config->model.heads));
-  if (!texts) return PL_OK;
+  if (!pl_config_reads_texts(config)) return PL_OK;
   if (*config->data.vocabulary == '\0') {
     return PL_FAIL(PL_E_USAGE,
                    "data.vocabulary is not given: it names the file of byte-pair merges, such as "

@@ -77,10 +77,17 @@ typedef enum { PL_CFG_RESUME_NEVER, PL_CFG_RESUME_AUTO } pl_cfg_resume;
 typedef enum {
   PL_CFG_BEST_NONE,
   PL_CFG_BEST_LOSS,
-  PL_CFG_BEST_KNN,
-  PL_CFG_BEST_LINEAR
+  PL_CFG_BEST_KNN, /* from here on in the order of pl_cfg_eval */
+  PL_CFG_BEST_LINEAR,
+  PL_CFG_BEST_ZEROSHOT,
+  PL_CFG_BEST_RETRIEVAL
 } pl_cfg_best;
-typedef enum { PL_CFG_EVAL_KNN, PL_CFG_EVAL_LINEAR, PL_CFG_EVAL_BOTH } pl_cfg_eval;
+typedef enum {
+  PL_CFG_EVAL_KNN,
+  PL_CFG_EVAL_LINEAR,
+  PL_CFG_EVAL_ZEROSHOT,
+  PL_CFG_EVAL_RETRIEVAL
+} pl_cfg_eval;
 typedef enum { PL_CFG_WEIGHTS_TRAINED, PL_CFG_WEIGHTS_AVERAGE } pl_cfg_weights;
 typedef enum { PL_CFG_AUGMENT_CIFAR, PL_CFG_AUGMENT_IMAGENET, PL_CFG_AUGMENT_NONE } pl_cfg_augment;
 
@@ -176,9 +183,10 @@ typedef struct pl_config {
   } checkpoint;
   struct {
     pl_duration every; /* 0: not during training */
-    int64_t kind;      /* pl_cfg_eval: what is judged during training */
+    pl_int_list kind;  /* pl_cfg_eval: what is judged during training; see pl_config_judges */
     int64_t weights;   /* pl_cfg_weights */
-    int64_t micro;     /* images per forward in evaluation */
+    int64_t micro;     /* images or texts per forward in evaluation */
+    char templates[PL_CONFIG_TEXT]; /* file for zeroshot; empty: one of our own */
     struct {
       int64_t k;
       double temperature;
@@ -220,6 +228,12 @@ void pl_config_run_dir(const pl_config *config, char *out);
 /* Checks what concerns several keys: batch divisible by micro, crop_min <= crop_max, recompute with
  * batch norm of global scope, required keys given … PL_E_USAGE names the keys. */
 pl_status pl_config_check(const pl_config *config);
+
+/* Whether the method reads texts beside images. */
+bool pl_config_reads_texts(const pl_config *config);
+
+/* Whether training judges in this way, if it judges at all: eval.kind, or what suits the method. */
+bool pl_config_judges(const pl_config *config, pl_cfg_eval kind);
 
 /* All of the above: defaults, file, overrides in their order, checks. */
 pl_status pl_config_load(pl_config *config, const char *path, const char *const *overrides,

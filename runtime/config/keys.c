@@ -20,6 +20,8 @@
   { MEMBER(path), free, PL_KEY_BOOL, PL_KEY_ONE, initial, 0, 0, NULL, NULL, 0, help }
 #define CHOICE(free, path, initial, choices, help) \
   { MEMBER(path), free, PL_KEY_CHOICE, PL_KEY_ONE, initial, 0, 0, choices, NULL, 0, help }
+#define CHOICES(free, path, initial, choices, help) \
+  { MEMBER(path), free, PL_KEY_CHOICE, PL_KEY_LIST, initial, 0, 0, choices, NULL, 0, help }
 #define NUMBER(free, path, type, shape, initial, low, high, help) \
   { MEMBER(path), free, type, shape, initial, low, high, NULL, NULL, 0, help }
 #define INTEGER(free, path, initial, low, high, help) \
@@ -179,13 +181,16 @@ const pl_key pl_keys[] = {
     DURATION(FREE, checkpoint.every, "1 epoch", 0, STEPS_MAX,
              "between checkpoints; 0: only at the end"),
     INTEGER(FREE, checkpoint.keep, "3", 1, 1e6, "newest checkpoints kept"),
-    CHOICE(FREE, checkpoint.best, "none", "none|loss|knn|linear",
+    CHOICE(FREE, checkpoint.best, "none", "none|loss|knn|linear|zeroshot|retrieval",
            "the best by this is kept as well"),
 
     DURATION(FREE, eval.every, "0 steps", 0, STEPS_MAX, "between evaluations in training; 0: none"),
-    CHOICE(FREE, eval.kind, "knn", "knn|linear|both", "what is judged during training"),
+    CHOICES(FREE, eval.kind, "", "knn|linear|zeroshot|retrieval",
+            "what is judged during training; empty: knn, or retrieval where texts are read"),
     CHOICE(FREE, eval.weights, "trained", "trained|average", "which weights are judged"),
-    INTEGER(FREE, eval.micro, "256", 1, 65536, "images per forward pass"),
+    INTEGER(FREE, eval.micro, "256", 1, 65536, "images or texts per forward pass"),
+    TEXT(FREE, eval.templates, "",
+         "zeroshot: file of a text a line, {} for a class's name; empty: a photo of a {}."),
     INTEGER(FREE, eval.knn.k, "200", 1, 1e6, "neighbours that vote"),
     REAL(FREE, eval.knn.temperature, "0.07", 1e-3, 100, "of the votes' weights"),
     REALS(FREE, eval.linear.rates, "0.01, 0.03, 0.1, 0.3, 1, 3", 1e-9, 1e6,

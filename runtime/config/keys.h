@@ -21,7 +21,7 @@ typedef enum pl_key_type {
 
 typedef enum pl_key_shape {
   PL_KEY_ONE,
-  PL_KEY_LIST,  /* pl_int_list (INTEGER), pl_real_list (REAL), pl_duration_list (DURATION) */
+  PL_KEY_LIST, /* pl_int_list (INTEGER, CHOICE), pl_real_list (REAL), pl_duration_list (DURATION) */
   PL_KEY_TRIPLE /* three in a row (REAL) */
 } pl_key_shape;
 
@@ -55,8 +55,8 @@ int pl_group_head(const char *group);
 /* PL_E_USAGE: "unknown key 'optm.lr'; did you mean 'optim.lr'?" */
 pl_status pl_key_unknown(const char *name);
 
-/* Sets a key of shape ONE. `quoted` tells a quoted scalar, which is never a number or a truth
- * value. PL_E_USAGE names the key, what it wants and what it got. */
+/* Sets a key of shape ONE, or LIST to a list of one. `quoted` tells a quoted scalar, which is never
+ * a number or a truth value. PL_E_USAGE names the key, what it wants and what it got. */
 pl_status pl_value_set(const pl_key *key, pl_config *config, const char *text, bool quoted);
 
 /* Sets a key of shape LIST or TRIPLE: empties it, appends element by element (`index` counts from

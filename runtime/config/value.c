@@ -10,6 +10,7 @@
 static const struct list_layout {
   size_t count, first, stride, size;
 } lists[] = {[PL_KEY_INTEGER] = LIST(pl_int_list),
+             [PL_KEY_CHOICE] = LIST(pl_int_list),
              [PL_KEY_REAL] = LIST(pl_real_list),
              [PL_KEY_DURATION] = LIST(pl_duration_list)};
 
@@ -188,13 +189,6 @@ static pl_status set_element(const pl_key *key, void *at, const char *text, bool
   return PL_FAIL(PL_E_INTERNAL, "%s: type %d", key->name, (int)key->type);
 }
 
-pl_status pl_value_set(const pl_key *key, pl_config *config, const char *text, bool quoted) {
-  if (key->shape != PL_KEY_ONE) {
-    return refuse(key, "a list in brackets such as [1, 2]", text, quoted);
-  }
-  return set_element(key, (char *)config + element_offset(key, 0), text, quoted);
-}
-
 pl_status pl_value_begin(const pl_key *key, pl_config *config) {
   if (key->shape == PL_KEY_ONE) {
     return PL_FAIL(PL_E_USAGE, "%s wants a single value, not a list", key->name);
@@ -221,6 +215,17 @@ pl_status pl_value_end(const pl_key *key, int count) {
     return PL_FAIL(PL_E_USAGE, "%s wants three values, not %d", key->name, count);
   }
   return PL_OK;
+}
+
+pl_status pl_value_set(const pl_key *key, pl_config *config, const char *text, bool quoted) {
+  if (key->shape == PL_KEY_TRIPLE) {
+    return refuse(key, "three values in brackets such as [1, 2, 3]", text, quoted);
+  }
+  if (key->shape == PL_KEY_ONE) {
+    return set_element(key, (char *)config + element_offset(key, 0), text, quoted);
+  }
+  PL_TRY(pl_value_begin(key, config));
+  return pl_value_append(key, config, 0, text, quoted);
 }
 
 /* Sets from text of ours, list elements parted by ", ". */

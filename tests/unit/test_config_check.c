@@ -77,25 +77,33 @@ static void checks_between_keys(void **state) {
 static void checks_between_groups(void **state) {
   (void)state;
   static const struct {
-    const char *assignment[3], *words;
+    const char *assignment[4], *words;
   } cases[] = {
       {{"batch.activations=recompute", "model.norm.scope=micro"}, NULL},
       {{"batch.activations=recompute", "model.norm.scope=rank"}, "model.norm.scope=rank"},
       {{"data.val=''", "eval.every=10 steps"}, "eval.every needs data.val"},
       {{"eval.weights=average", "optim.average=0.99"}, NULL},
       {{"checkpoint.best=knn", "eval.every=1 epoch"}, NULL},
-      {{"checkpoint.best=knn", "eval.every=1 epoch", "eval.kind=both"}, NULL},
+      {{"checkpoint.best=knn", "eval.every=1 epoch", "eval.kind=[knn, linear]"}, NULL},
       {{"checkpoint.best=knn", "eval.every=1 epoch", "eval.kind=linear"},
-       "checkpoint.best=knn needs eval.kind=knn or both"},
+       "checkpoint.best=knn needs knn in eval.kind"},
       {{"checkpoint.best=linear", "eval.every=1 epoch", "eval.kind=linear"}, NULL},
-      {{"checkpoint.best=linear", "eval.every=1 epoch", "eval.kind=both"}, NULL},
-      {{"checkpoint.best=linear", "eval.every=1 epoch", "eval.kind=knn"},
-       "checkpoint.best=linear needs eval.kind=linear or both"},
+      {{"checkpoint.best=linear", "eval.every=1 epoch", "eval.kind=[knn, linear]"}, NULL},
+      {{"checkpoint.best=linear", "eval.every=1 epoch"},
+       "checkpoint.best=linear needs linear in eval.kind"},
+      {{"eval.kind=[knn, zeroshot]"}, "eval.kind zeroshot needs a method that reads texts"},
+      {{"eval.kind=retrieval"}, "eval.kind retrieval needs a method that reads texts"},
+      {{"method=clip", "data.vocabulary=v", "eval.every=1 epoch", "checkpoint.best=retrieval"},
+       NULL},
+      {{"method=clip", "data.vocabulary=v", "eval.every=1 epoch", "checkpoint.best=zeroshot"},
+       "checkpoint.best=zeroshot needs zeroshot in eval.kind"},
+      {{"method=siglip", "data.vocabulary=v", "eval.every=1 epoch", "eval.kind=[knn, retrieval]"},
+       NULL},
   };
   for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
     pl_config config;
     parse(&config);
-    for (int i = 0; i < 3 && cases[k].assignment[i]; i++) {
+    for (int i = 0; i < 4 && cases[k].assignment[i]; i++) {
       CHECK_OK(pl_config_override(&config, cases[k].assignment[i]));
     }
     if (cases[k].words) {
@@ -147,7 +155,7 @@ static void changes_of_the_training_are_named(void **state) {
       {"comm.bucket_bytes=4096", ""},
       {"train={diagnostics: never, nonfinite_limit: 0}", ""},
       {"checkpoint={every: 7 steps, keep: 9, best: loss}", ""},
-      {"eval={every: 7 steps, kind: both, weights: average, micro: 3, knn: {k: 3}, "
+      {"eval={every: 7 steps, kind: linear, weights: average, micro: 3, knn: {k: 3}, "
        "linear: {rates: [1], augment: true}}",
        ""},
       {"report.samples=0", ""},

@@ -157,7 +157,7 @@ static void one_run(void **state) {
   check_holds(text, "716,880 parameters, bf16 \xC2\xB7 batch 512 of 5,120 samples");
   check_holds(text, "2026-11-21T23:40:02Z 20 T 40 SIGTERM 2 0.1.0 ab");
   check_holds(text, "0 node&lt;1&gt;&amp; 2 3 cpu");
-  check_holds(text, "20 2 kNN 62.5 % 5 8 \xE2\x80\x93 21.0 s");
+  check_holds(text, "20 2 kNN 62.5 % \xE2\x80\x93 \xE2\x80\x93 5 8 \xE2\x80\x93 21.0 s");
   check_holds(text, "20 5.73 MB 3.25 ms 40.5 ms");
   check_holds(text, "forward 30.0 \xC2\xB7 30.0 %");
   check_holds(text, "other 2.0 \xC2\xB7 2.0 %");
@@ -217,6 +217,36 @@ static void no_steps(void **state) {
   assert_int_equal(occurrences(text, "<figure"), 1);
   check_holds(text, "still going on, or broken off");
   pl_free(text);
+}
+
+/* Judgements with several cuts have a chart each, those with one share a chart. */
+static void judgements_of_texts(void **state) {
+  (void)state;
+  static const char head[] = "{\"event\":\"eval\",\"step\":";
+  char *text = NULL;
+  size_t size = 0;
+  FILE *file = open_memstream(&text, &size);
+  put_start(file, 0);
+  for (int step = 0; step <= 20; step += 10) {
+    double accuracy = step / 100.0;
+    fprintf(file, "%s%d,\"kind\":\"knn\",\"accuracy\":%g}\n", head, step, accuracy);
+    fprintf(file, "%s%d,\"kind\":\"zeroshot\",\"accuracy\":%g,\"top5\":%g}\n", head, step, accuracy,
+            2 * accuracy);
+    fprintf(file, "%s%d,\"kind\":\"texts_for_images\",\"accuracy\":%g,\"top5\":%g,\"top10\":%g}\n",
+            head, step, accuracy, 2 * accuracy, 0.4371 + accuracy);
+  }
+  assert_int_equal(fclose(file), 0);
+  write_text("texts", "metrics.jsonl", text);
+  write_text("texts", "run.yaml", "run: {name: texts}\n");
+  free(text);
+  char *page = page_of((const char *[]){"texts"}, 1);
+  assert_int_equal(occurrences(page, "<figure"), 3);
+  assert_int_equal(occurrences(page, "class=\"curve\""), 1 + 2 + 3);
+  strip_tags(page);
+  check_holds(page, "Class told by its name, held-out samples");
+  check_holds(page, "R@1, captions for images 20.0 % the best so far");
+  check_holds(page, "20 \xE2\x80\x93 captions for images 20.0 % 40.0 % 63.7 %");
+  pl_free(page);
 }
 
 static void several_runs(void **state) {
@@ -306,9 +336,13 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_run),      cmocka_unit_test(inside_frames),
-      cmocka_unit_test(pictures),     cmocka_unit_test(no_steps),
-      cmocka_unit_test(several_runs), cmocka_unit_test(ledger_of_samples),
+      cmocka_unit_test(one_run),
+      cmocka_unit_test(inside_frames),
+      cmocka_unit_test(pictures),
+      cmocka_unit_test(no_steps),
+      cmocka_unit_test(judgements_of_texts),
+      cmocka_unit_test(several_runs),
+      cmocka_unit_test(ledger_of_samples),
       cmocka_unit_test(refusals),
   };
   pl_log_set_level(PL_LOG_ERROR);
