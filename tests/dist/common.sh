@@ -56,9 +56,45 @@ comm:   {bucket_bytes: 65536}
 YAML
 }
 
-# The same as a longer run that saves at every second step and goes on where an earlier one ended.
+# The same of images and texts, dropout on, with a vocabulary in the form of CLIP's file: a few words
+# that the captions of shapes hold.
+make_clip_config() {
+  cat >merges.txt <<'TXT'
+#version: 0.2
+r e
+re d</w>
+t h
+th e</w>
+a t</w>
+s q
+TXT
+  cat >"$1" <<'YAML'
+run:    {name: test, dir: run, seed: 3, threads: 1, overwrite: true}
+data:   {train: shapes, workers: 1, vocabulary: merges.txt}
+model:
+  encoder: vit_tiny
+  patch: 4
+  image_size: 16
+  width: 32
+  layers: 2
+  heads: 2
+  dropout: 0.1
+  text: {width: 32, layers: 2, heads: 2, context: 16}
+method: {name: clip, embedding: 16, temperature: 0.07}
+augment: {preset: none, crop_min: 0.5}
+batch:  {global: 32, micro: 8}
+optim:  {name: adamw, lr: 1.0e-3, weight_decay: 0.1, clip: 1, warmup: 2 steps}
+train:  {steps: 4, precision: f32, diagnostics: 2}
+comm:   {bucket_bytes: 65536}
+eval:   {micro: 16}
+report: {samples: 20}
+YAML
+}
+
+# make_resumable FILE [MAKER]: a longer run that saves at every second step and goes on where an earlier
+# one ended.
 make_resumable() {
-  make_config "$1"
+  "${2:-make_config}" "$1"
   sed -i 's/overwrite: true/resume: auto/; s/steps: 4/steps: 80/' "$1"
   echo 'checkpoint: {every: 2 steps, keep: 3}' >>"$1"
 }
