@@ -9,7 +9,7 @@ All need torch, torchvision and numpy, the last two h5dump, the first and the la
 The files hold float32, little endian: what the library's model computes, in double precision, of
 formula images and texts with formula weights. resnet50.bin: features (rows, 2048) of torchvision's
 ResNet-50; clip.bin: unit embeddings (rows, 16) of images and then of texts, by a small model of
-open_clip. tests/unit/test_interchange.c makes the same weights, images and texts and compares.
+open_clip. tests/unit/test_interchange_parity.c makes the same weights, images and texts and compares.
 
 The checks train a small run, export it, load the file with strict=True, and compare what the model
 makes of the run's images with what `plenum embed` made; then the other way, from fresh weights of
@@ -27,55 +27,12 @@ import numpy
 import torch
 import torchvision
 
+import formula
+
 ROWS, SIDE = 2, 64
 VOCABULARY, CONTEXT = 40, 12
 TOLERANCE = 1e-5
 FOLDER = pathlib.Path(__file__).parent / "interchange"
-
-# ---- numbers by formula ----
-
-
-def formula(name, count):
-    """Numbers in [-1, 1), a function of name and place alone."""
-    seed = 2166136261  # FNV-1a
-    for byte in name.encode():
-        seed = (seed ^ byte) * 16777619 & 0xFFFFFFFF
-    h = numpy.arange(count, dtype=numpy.uint32) * numpy.uint32(0x9E3779B1) + numpy.uint32(seed)
-    h ^= h >> numpy.uint32(15)
-    h *= numpy.uint32(0x85EBCA77)
-    h ^= h >> numpy.uint32(13)
-    h *= numpy.uint32(0xC2B2AE3D)
-    h ^= h >> numpy.uint32(16)
-    return (h >> numpy.uint32(8)) / 2.0**23 - 1
-
-
-def formula_tensor(name, shape):
-    u = formula(name, int(numpy.prod(shape)))
-    if name.endswith("running_var") or name.endswith("weight") and len(shape) == 1:
-        u = 0.75 + 0.25 * u
-    elif name.endswith("weight"):
-        u = u * numpy.sqrt(6.0 / numpy.prod(shape[1:]))
-    else:
-        u = 0.125 * u
-    return torch.from_numpy(u.astype(numpy.float32)).reshape(shape)
-
-
-def images():
-    """(rows, 3, side, side); the formula counts channels fastest."""
-    u = formula("images", ROWS * SIDE * SIDE * 3).astype(numpy.float32)
-    return torch.from_numpy(u.reshape(ROWS, SIDE, SIDE, 3)).permute(0, 3, 1, 2)
-
-
-def texts():
-    """(rows, context): ids, then the largest of all, which ends a text, then nothing."""
-    u = formula("texts", ROWS * CONTEXT)
-    ids = torch.from_numpy(((u + 1) / 2 * (VOCABULARY - 1)).astype(numpy.int64))
-    ids = ids.reshape(ROWS, CONTEXT)
-    for row in range(ROWS):
-        ids[row, 5 + row] = VOCABULARY - 1
-        ids[row, 6 + row:] = 0
-    return ids
-
 
 def make_clip(side, patch, image_width, text_width, layers, heads, context, vocabulary, embedding):
     import open_clip.model as m
@@ -84,13 +41,6 @@ def make_clip(side, patch, image_width, text_width, layers, heads, context, voca
                                   patch_size=patch, image_size=side),
                   m.CLIPTextCfg(context_length=context, vocab_size=vocabulary, width=text_width,
                                 heads=heads, layers=layers))
-
-
-def fill(model):
-    state = {n: formula_tensor(n, t.shape) for n, t in model.state_dict().items()
-             if not n.endswith("num_batches_tracked")}
-    model.load_state_dict(state, strict=False)
-    return model.double().eval()
 
 
 def store(name, values):
@@ -102,10 +52,13 @@ def store(name, values):
 def write_reference():
     resnet = torchvision.models.resnet50()
     resnet.fc = torch.nn.Identity()
-    clip = fill(make_clip(SIDE, 16, 32, 24, 2, 2, CONTEXT, VOCABULARY, 16))
-    store("resnet50.bin", fill(resnet)(images().double()))
-    store("clip.bin", torch.cat([clip.encode_image(images().double(), normalize=True),
-                                 clip.encode_text(texts(), normalize=True)]))
+    clip = make_clip(SIDE, 16, 32, 24, 2, 2, CONTEXT, VOCABULARY, 16)
+    resnet, clip = [formula.fill(model).eval() for model in (resnet, clip)]
+    images = formula.images("images", ROWS, SIDE)
+    texts = formula.texts(ROWS, CONTEXT, VOCABULARY)
+    store("resnet50.bin", resnet(images))
+    store("clip.bin", torch.cat([clip.encode_image(images, normalize=True),
+                                 clip.encode_text(texts, normalize=True)]))
 
 
 # ---- files, as the format's description has them ----
