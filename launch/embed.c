@@ -118,10 +118,6 @@ static pl_status embed(pass *p, pl_net *encoder, const char *what) {
   pl_representations *out = p->out;
   int64_t micro = p->config->eval.micro;
   p->samples = all_of(p);
-  if (p->options->tokenizer && p->samples == 0) {
-    return PL_FAIL(PL_E_DATA, "%s: no image of this dataset has a caption",
-                   pl_dataset_shard_path(p->dataset, 0));
-  }
   if (p->options->limit > 0) p->samples = smaller(p->options->limit, p->samples);
   p->total_leaves = (p->samples + micro - 1) / micro;
   pl_tree_part(p->total_leaves, pl_comm_size(p->comm), pl_comm_rank(p->comm), &p->first_leaf,
