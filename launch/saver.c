@@ -5,23 +5,19 @@
 #include <signal.h>
 #include <string.h>
 
+#include "launch/saver_copy.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
-#include "runtime/base/threads.h"
 
 struct pl_saver {
   pl_saver_setup setup;
   int rank, ranks;
-  float *storage; /* of the copy */
-  pl_checkpoint_vectors vectors, replicated;
   pl_save_report *reports; /* (ranks) of pl_saver_finish */
 
   /* The save under way. What follows from reports alone changes on all ranks alike. */
   int32_t saves; /* begun so far */
   bool saving;
-  pl_checkpoint_manifest about; /* rank 0: with the saver's own copy of all it points to */
-  char *texts;
-  pl_checkpoint_shard *shards;
+  pl_saver_copy copy;
   pl_checkpoint_part_record *parts; /* (ranks) */
   double copy_ms, stall_ms;
   double part_ms;     /* the slowest part */
@@ -32,8 +28,8 @@ struct pl_saver {
   bool outcome_is_new;
   double longest_ms, best;
 
-  /* Between the caller and the thread, under the lock. The thread owns the copy, `about` and
-   * `parts` while it is busy; else the caller does. */
+  /* Between the caller and the thread, under the lock. The thread owns the copy and `parts`
+   * while it is busy; else the caller does. */
   pthread_t thread;
   bool started, ending;
   pthread_mutex_t lock;
@@ -69,7 +65,8 @@ static pl_status find_best(const pl_saver_setup *setup, int64_t *step, double *v
 static pl_status commit(const pl_saver *s, double *best) {
   const pl_saver_setup *setup = &s->setup;
   int64_t best_step;
-  PL_TRY(pl_checkpoint_commit(setup->parent, setup->space, &s->vectors, &s->replicated, &s->about));
+  PL_TRY(pl_checkpoint_commit(setup->parent, setup->space, &s->copy.sliced, &s->copy.replicated,
+                              &s->copy.about));
   PL_TRY(find_best(setup, &best_step, best));
   return pl_checkpoint_prune(setup->parent, setup->keep, best_step);
 }
@@ -87,8 +84,8 @@ static void work_on(pl_saver *s) {
   pthread_mutex_unlock(&s->lock);
   double start = pl_now_ms();
   pl_status status =
-      writing ? pl_checkpoint_write_part(setup->parent, s->about.step, setup->slice, &s->vectors,
-                                         s->rank == 0 ? &s->replicated : NULL,
+      writing ? pl_checkpoint_write_part(setup->parent, s->copy.about.step, setup->slice,
+                                         &s->copy.sliced, s->rank == 0 ? &s->copy.replicated : NULL,
                                          pl_space_buffer_elements(setup->space), &written)
               : commit(s, &best);
   double end = pl_now_ms();
@@ -136,36 +133,11 @@ static void wait_for_thread(pl_saver *s) {
 
 /* ---- creation ---- */
 
-static size_t floats_padded(size_t floats) {
-  return pl_align_up(floats * sizeof(float)) / sizeof(float);
-}
-
-/* Cuts `storage` into vectors of the same names; returns where they end. */
-static float *lay_out(const pl_checkpoint_vectors *live, size_t floats, float *storage,
-                      pl_checkpoint_vectors *copy) {
-  *copy = *live;
-  for (int v = 0; v < live->count; v++) {
-    copy->values[v] = storage;
-    storage += floats_padded(floats);
-  }
-  return storage;
-}
-
-/* Memory of pl_alloc is touched at once, so that no copy waits for pages. What all ranks hold alike
- * is saved by rank 0. */
 static pl_status reserve(pl_saver *s) {
-  const pl_saver_setup *setup = &s->setup;
-  size_t slice = (size_t)setup->slice->blocks * PL_BLOCK;
-  size_t buffers = s->rank == 0 ? (size_t)pl_space_buffer_elements(setup->space) : 0;
   s->parts = pl_alloc((size_t)s->ranks, sizeof *s->parts);
   s->reports = pl_alloc((size_t)s->ranks, sizeof *s->reports);
-  s->storage = pl_alloc(floats_padded(slice) * (size_t)setup->vectors.count +
-                            floats_padded(buffers) * (size_t)setup->replicated.count,
-                        sizeof *s->storage);
-  if (!s->parts || !s->reports || !s->storage) return PL_E_INTERNAL;
-  float *rest = lay_out(&setup->vectors, slice, s->storage, &s->vectors);
-  lay_out(&setup->replicated, buffers, rest, &s->replicated);
-  return PL_OK;
+  if (!s->parts || !s->reports) return PL_E_INTERNAL;
+  return pl_saver_copy_reserve(&s->copy, &s->setup);
 }
 
 static pl_status start_thread(pl_saver *s) {
@@ -226,84 +198,23 @@ void pl_saver_destroy(pl_saver **saver) {
   }
   pthread_cond_destroy(&s->changed);
   pthread_mutex_destroy(&s->lock);
-  pl_free(s->storage);
+  pl_saver_copy_free(&s->copy);
   pl_free(s->reports);
   pl_free(s->parts);
-  pl_free(s->shards);
-  pl_free(s->texts);
   pl_free(s);
   *saver = NULL;
 }
 
 /* ---- a save ---- */
 
-static size_t text_bytes(const pl_checkpoint_manifest *about) {
-  size_t bytes = strlen(about->dataset) + strlen(about->metric) + strlen(about->config_yaml) +
-                 strlen(about->build) + 4;
-  for (int k = 0; k < about->shards; k++) bytes += strlen(about->shard[k].name) + 1;
-  return bytes;
-}
-
-/* Copies a text to *end, moves *end behind it, and returns the copy. */
-static const char *put_text(char **end, const char *text) {
-  char *copy = *end;
-  size_t bytes = strlen(text) + 1;
-  *end = (char *)memcpy(copy, text, bytes) + bytes;
-  return copy;
-}
-
-/* The commit comes when the caller's texts are long gone. */
-static pl_status copy_about(pl_saver *s, const pl_checkpoint_manifest *about) {
-  pl_free(s->texts);
-  pl_free(s->shards);
-  char *end = s->texts = pl_alloc(text_bytes(about), 1);
-  s->shards = pl_alloc((size_t)about->shards, sizeof *s->shards);
-  if (!s->texts || !s->shards) return PL_E_INTERNAL;
-  s->about = *about;
-  s->about.dataset = put_text(&end, about->dataset);
-  s->about.metric = put_text(&end, about->metric);
-  s->about.config_yaml = put_text(&end, about->config_yaml);
-  s->about.build = put_text(&end, about->build);
-  for (int k = 0; k < about->shards; k++) {
-    s->shards[k] = about->shard[k];
-    s->shards[k].name = put_text(&end, about->shard[k].name);
-  }
-  s->about.shard = s->shards;
-  s->about.parts = s->ranks;
-  s->about.part = s->parts;
-  return PL_OK;
-}
-
-/* One run of floats for each thread: long ones keep memory busiest. */
-static void copy_vectors(const pl_checkpoint_vectors *from, const pl_checkpoint_vectors *to,
-                         size_t floats) {
-  size_t team = (size_t)pl_threads_count();
-  for (int v = 0; v < from->count; v++) {
-    const float *source = from->values[v];
-    float *target = to->values[v];
-#pragma omp parallel for schedule(static)
-    for (size_t k = 0; k < team; k++) {
-      size_t first = floats * k / team, end = floats * (k + 1) / team;
-      memcpy(target + first, source + first, (end - first) * sizeof *target);
-    }
-  }
-}
-
-static void copy_state(pl_saver *s) {
-  const pl_saver_setup *setup = &s->setup;
-  copy_vectors(&setup->vectors, &s->vectors, (size_t)setup->slice->blocks * PL_BLOCK);
-  if (s->rank != 0) return;
-  copy_vectors(&setup->replicated, &s->replicated, (size_t)pl_space_buffer_elements(setup->space));
-}
-
 pl_status pl_saver_start(pl_saver *s, const pl_checkpoint_manifest *about) {
   double start = pl_now_ms();
   PL_TRY(pl_saver_finish(s));
   double finished = pl_now_ms();
-  pl_status status = s->rank == 0 ? copy_about(s, about) : PL_OK;
-  s->about.step = about->step;
+  pl_status status = s->rank == 0 ? pl_saver_copy_about(&s->copy, about) : PL_OK;
+  s->copy.about.step = about->step;
   if (status == PL_OK) {
-    copy_state(s);
+    pl_saver_copy_state(&s->copy, &s->setup);
   } else {
     s->reason = *pl_last_reason();
   }
@@ -350,13 +261,15 @@ static void hand_over(pl_saver *s, const pl_save_report *reports, size_t stride)
     s->part_bytes += report->part.bytes;
     s->part_ms = fmax(s->part_ms, report->ms);
   }
+  s->copy.about.parts = s->ranks;
+  s->copy.about.part = s->parts;
   set_phase(s, s->rank == 0 ? PL_SAVE_COMMITTING : PL_SAVE_IDLE);
 }
 
 static void complete(pl_saver *s, const pl_save_report *root) {
   s->saving = false;
   s->best = root->best;
-  s->outcome = (pl_save_outcome){.step = s->about.step,
+  s->outcome = (pl_save_outcome){.step = s->copy.about.step,
                                  .bytes = s->part_bytes,
                                  .stall_ms = s->stall_ms,
                                  .write_ms = s->part_ms + root->ms};
