@@ -2,19 +2,16 @@
  * measures, other ranks return at once. */
 #include <stdio.h>
 
-#include "launch/command.h"
-#include "launch/spread.h"
-#include "runtime/base/clock.h"
+#include "launch/bench.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/loader.h"
 
-enum { VIEWS = 2, IMAGES = 64, LEAF = 64, LEAVES = 4, REPEATS_MAX = 100 };
+enum { VIEWS = 2, IMAGES = 64, LEAF = 64, LEAVES = 4 };
 
 typedef struct bench {
   const char *folder; /* NULL: augmentation of made images only */
   int64_t source, size, workers, repeats;
   double seconds;
-  bool json;
 
   pl_augment_options augment;
   pl_image *images; /* (IMAGES) */
@@ -29,9 +26,6 @@ typedef struct bench {
   /* Samples a second over the repeats; the last two only with a dataset. */
   pl_spread plain, blurred, reading, loading;
 } bench;
-
-/* A round of work; adds the samples it did. */
-typedef pl_status (*round_of_work)(bench *b, int64_t *samples);
 
 /* The distribution of SimCLR on CIFAR in its harder form (all of the jitter, as solo-learn has it).
  */
@@ -75,7 +69,8 @@ static pl_status make_images(bench *b) {
   return b->view ? PL_OK : PL_E_INTERNAL;
 }
 
-static pl_status augment_round(bench *b, int64_t *samples) {
+static pl_status augment_round(void *state, double *samples) {
+  bench *b = state;
   for (int k = 0; k < IMAGES; k++, b->done++) {
     for (uint32_t v = 0; v < VIEWS; v++) {
       pl_random random = pl_random_stream(1, PL_RANDOM_AUGMENT, 0, (uint64_t)b->done, v);
@@ -88,7 +83,8 @@ static pl_status augment_round(bench *b, int64_t *samples) {
   return PL_OK;
 }
 
-static pl_status read_round(bench *b, int64_t *samples) {
+static pl_status read_round(void *state, double *samples) {
+  bench *b = state;
   int64_t n = pl_dataset_get_info(b->dataset)->samples;
   for (int k = 0; k < IMAGES; k++, b->done++) {
     PL_TRY(pl_dataset_read_image(b->dataset, b->done % n, &b->read_image));
@@ -97,28 +93,16 @@ static pl_status read_round(bench *b, int64_t *samples) {
   return PL_OK;
 }
 
-static pl_status loader_round(bench *b, int64_t *samples) {
+static pl_status loader_round(void *state, double *samples) {
+  bench *b = state;
   pl_loader_leaf leaf;
   PL_TRY(pl_loader_next(b->loader, &leaf));
   *samples += LEAF;
   return PL_OK;
 }
 
-static pl_status measure(bench *b, round_of_work work, pl_spread *out) {
-  double rates[REPEATS_MAX];
-  int64_t samples = 0;
-  PL_TRY(work(b, &samples)); /* memory and caches warm up */
-  for (int64_t r = 0; r < b->repeats; r++) {
-    double start = pl_now_ms(), passed = 0;
-    samples = 0;
-    do {
-      PL_TRY(work(b, &samples));
-      passed = pl_now_ms() - start;
-    } while (passed < 1000 * b->seconds);
-    rates[r] = 1000 * (double)samples / passed;
-  }
-  *out = pl_spread_of(rates, b->repeats);
-  return PL_OK;
+static pl_status measure(bench *b, pl_bench_work work, pl_spread *per_second) {
+  return pl_bench_timed(work, b, b->seconds, b->repeats, per_second);
 }
 
 static pl_status bench_augment(bench *b) {
@@ -151,11 +135,21 @@ static pl_status bench_dataset(bench *b) {
   return measure(b, loader_round, &b->loading);
 }
 
-static void print_rate(const char *words, pl_spread r) {
-  printf("%-36s %10.0f samples/s  [%.0f, %.0f]\n", words, r.median, r.low, r.high);
+static pl_status run(void *state, pl_comm *comm) {
+  (void)comm;
+  bench *b = state;
+  PL_TRY(bench_augment(b));
+  return b->folder ? bench_dataset(b) : PL_OK;
 }
 
-static void print_text(const bench *b) {
+static void print_rate(const char *words, pl_spread r) {
+  static const pl_spread_format rate = {36, 10, 0, " samples/s"};
+  pl_spread_print(&rate, words, r);
+  putchar('\n');
+}
+
+static void print_text(void *state) {
+  const bench *b = state;
   printf("%d views a sample, %lld -> %lld pixels; median [least, most] of %lld\n", VIEWS,
          (long long)b->source, (long long)b->size, (long long)b->repeats);
   print_rate("augment, one thread, without blur", b->plain);
@@ -167,25 +161,22 @@ static void print_text(const bench *b) {
   print_rate(words, b->loading);
 }
 
-static void print_json_rate(const char *key, pl_spread r) {
-  printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", key, r.median, r.low,
-         r.high);
-}
-
-static void print_json(const bench *b) {
+static void print_json(void *state) {
+  const bench *b = state;
   printf("{\"unit\": \"samples/s\", \"views\": %d, \"source\": %lld, \"size\": %lld", VIEWS,
          (long long)b->source, (long long)b->size);
-  print_json_rate("augment", b->plain);
-  print_json_rate("augment_blur", b->blurred);
+  pl_spread_print_json("augment", b->plain);
+  pl_spread_print_json("augment_blur", b->blurred);
   if (b->dataset) {
     printf(", \"workers\": %lld", (long long)b->workers);
-    print_json_rate("read", b->reading);
-    print_json_rate("loader", b->loading);
+    pl_spread_print_json("read", b->reading);
+    pl_spread_print_json("loader", b->loading);
   }
   printf("}\n");
 }
 
-static void free_all(bench *b) {
+static void release(void *state) {
+  bench *b = state;
   pl_loader_destroy(&b->loader);
   pl_dataset_close(&b->dataset);
   pl_image_free(&b->read_image);
@@ -195,30 +186,39 @@ static void free_all(bench *b) {
   pl_augment_scratch_free(&b->scratch);
 }
 
-static pl_status bench_data(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  bench b = {.source = 0, .size = 32, .workers = 1, .repeats = 5, .seconds = 1};
+static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
+                       pl_bench_asked *asked) {
+  bench *b = state;
+  b->size = 32;
+  b->workers = 1;
+  b->repeats = 5;
+  b->seconds = 1;
   const pl_option table[] = {
-      {"data", PL_OPTION_TEXT, &b.folder, "dataset; without it only augmentation is measured", 0, 0,
+      {"data", PL_OPTION_TEXT, &b->folder, "dataset; without it only augmentation is measured", 0,
+       0, NULL},
+      {"size", PL_OPTION_INT, &b->size, "side of the views", 1, 2048, NULL},
+      {"source", PL_OPTION_INT, &b->source, "side of the made images; 0: as the views", 0, 8192,
        NULL},
-      {"size", PL_OPTION_INT, &b.size, "side of the views", 1, 2048, NULL},
-      {"source", PL_OPTION_INT, &b.source, "side of the made images; 0: as the views", 0, 8192,
-       NULL},
-      {"workers", PL_OPTION_INT, &b.workers, "loader threads", 1, 1024, NULL},
-      {"seconds", PL_OPTION_REAL, &b.seconds, "time of each measurement", 0.01, 600, NULL},
-      {"repeats", PL_OPTION_INT, &b.repeats, "measurements, of which the median counts", 1,
-       REPEATS_MAX, NULL},
-      {"json", PL_OPTION_FLAG, &b.json, "one JSON object instead of text", 0, 0, NULL},
+      {"workers", PL_OPTION_INT, &b->workers, "loader threads", 1, 1024, NULL},
+      {"seconds", PL_OPTION_REAL, &b->seconds, "time of each measurement", 0.01, 600, NULL},
+      {"repeats", PL_OPTION_INT, &b->repeats, "measurements, of which the median counts", 1,
+       PL_BENCH_REPEATS, NULL},
+      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  bool helped = false;
   int operands = 0;
-  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &helped));
-  if (helped || pl_comm_rank(comm) != 0) return PL_OK;
-  if (b.source == 0) b.source = b.size;
-  pl_status status = bench_augment(&b);
-  if (status == PL_OK && b.folder) status = bench_dataset(&b);
-  if (status == PL_OK) (b.json ? print_json : print_text)(&b);
-  free_all(&b);
-  return status;
+  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped));
+  if (b->source == 0) b->source = b->size;
+  return PL_OK;
+}
+
+static pl_status bench_data(pl_comm *comm, const pl_command *command, int argc, char **argv) {
+  static const pl_bench frame = {.bytes = sizeof(bench),
+                                 .parse = parse,
+                                 .run = run,
+                                 .print_text = print_text,
+                                 .print_json = print_json,
+                                 .release = release};
+  return pl_bench_command(&frame, comm, command, argc, argv);
 }
 
 const pl_command pl_cmd_bench_data = {.name = "bench data",

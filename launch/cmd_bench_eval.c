@@ -5,18 +5,14 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "launch/command.h"
-#include "launch/spread.h"
-#include "losses/tile_product.h"
+#include "launch/bench.h"
+#include "launch/bench_products.h"
 #include "models/knn.h"
 #include "models/linear.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
-#include "runtime/base/threads.h"
 #include "runtime/base/tree.h"
-
-enum { SLAB = 2048, REPEATS_MAX = 1000 };
 
 typedef enum series { SERIES_PRODUCT, SERIES_KNN, SERIES_RATIO, SERIES_ALL } series;
 
@@ -31,17 +27,13 @@ typedef struct bench {
   pl_comm *comm;
   int64_t bank, queries, width, classes, k, repeats;
   double epochs;
-  bool json;
 
   int threads;
   rows bank_rows, query_rows;
   double knn_accuracy, linear_accuracy, linear_s;
-  size_t peak_bytes;        /* resident, of the rank that has most, before the product's buffers */
-  pl_tile_product *product; /* of a slab of queries and one of the bank, by the team */
-  rows slab;                /* serves as both */
-  char *packed;
-  float *out;                             /* (SLAB, SLAB) */
-  double values[SERIES_ALL][REPEATS_MAX]; /* GFLOP/s; the ratio is that of a round */
+  size_t peak_bytes;       /* resident, of the rank that has most, before the product's buffers */
+  pl_slab_product product; /* a slab of queries by one of the bank */
+  double values[SERIES_ALL][PL_BENCH_REPEATS];
 } bench;
 
 /* ---- what is judged ---- */
@@ -83,13 +75,15 @@ static pl_knn_rows given(const rows *r) {
 
 /* ---- measuring ---- */
 
-static pl_status run_knn(bench *b) {
+static pl_status run_knn(void *state, double *flops) {
+  bench *b = state;
   const pl_knn_options options = {
       .width = (int)b->width, .classes = (int)b->classes, .k = (int)b->k, .temperature = 0.07};
   const pl_knn_rows bank = given(&b->bank_rows), queries = given(&b->query_rows);
   int64_t right = 0;
   PL_TRY(pl_knn_classify(b->comm, &options, &bank, &queries, NULL, &right));
   b->knn_accuracy = (double)right / (double)b->queries;
+  *flops += 2.0 * (double)b->query_rows.count * (double)b->bank * (double)b->width;
   return PL_OK;
 }
 
@@ -112,71 +106,29 @@ static pl_status run_linear(bench *b) {
   return PL_OK;
 }
 
-static pl_status make_product(bench *b) {
-  const pl_tile_spec spec = {.rows = {SLAB},
-                             .inner = (int)b->width,
-                             .cols = SLAB,
-                             .out_stride = SLAB,
-                             .transposed = true,
-                             .slots = 1,
-                             .by_team = true};
-  PL_TRY(make_rows(b, 0, SLAB, 2, &b->slab));
-  PL_TRY(pl_tile_product_create(&spec, &b->product));
-  b->out = pl_alloc((size_t)SLAB * SLAB, sizeof *b->out);
-  b->packed = pl_alloc(1, pl_tile_packed_bytes(b->product));
-  if (!b->out || !b->packed) return PL_E_INTERNAL;
-  return pl_tile_pack(b->product, 0, b->slab.features, b->packed);
+/* As many slabs as make up this rank's queries times the bank. */
+static pl_status run_product(void *state, double *flops) {
+  bench *b = state;
+  double slabs = ceil((double)b->query_rows.count * (double)b->bank / PL_SLAB / PL_SLAB);
+  return pl_slab_product_run(&b->product, (int64_t)slabs, flops);
 }
 
-/* As many slabs as make up this rank's queries times the bank, all packed already. */
-static pl_status run_product(bench *b, double *flops) {
-  int64_t slabs = (int64_t)ceil((double)b->query_rows.count * (double)b->bank / SLAB / SLAB);
-  for (int64_t i = 0; i < slabs; i++)
-    PL_TRY(pl_tile_run(b->product, 0, SLAB, b->slab.features, b->packed, b->out));
-  *flops = 2.0 * SLAB * SLAB * (double)b->width * (double)slabs;
-  return PL_OK;
-}
+static const pl_bench_work works[] = {[SERIES_PRODUCT] = run_product, [SERIES_KNN] = run_knn};
 
-/* Work of all ranks over the time of the slowest. */
-static pl_status measure(bench *b, series which, double *rate) {
-  double flops = 2.0 * (double)b->query_rows.count * (double)b->bank * (double)b->width;
-  PL_TRY(pl_comm_barrier(b->comm));
-  double start_ms = pl_now_ms();
-  pl_status status =
-      which == SERIES_PRODUCT ? pl_comm_agree(b->comm, run_product(b, &flops)) : run_knn(b);
-  PL_TRY(status);
-  double ms = pl_now_ms() - start_ms;
-  PL_TRY(pl_comm_max_f64(b->comm, &ms, 1));
-  PL_TRY(pl_comm_sum_f64(b->comm, &flops, 1));
-  *rate = flops / ms * 1e-6;
-  return PL_OK;
-}
-
-/* A round's product is the mean of those just before and just after its neighbours. */
-static pl_status measure_all(bench *b) {
-  double before, after;
-  PL_TRY(measure(b, SERIES_PRODUCT, &before)); /* warms up */
-  PL_TRY(measure(b, SERIES_PRODUCT, &before));
-  for (int64_t r = 0; r < b->repeats; r++) {
-    PL_TRY(measure(b, SERIES_KNN, &b->values[SERIES_KNN][r]));
-    PL_TRY(measure(b, SERIES_PRODUCT, &after));
-    b->values[SERIES_PRODUCT][r] = (before + after) / 2;
-    b->values[SERIES_RATIO][r] = b->values[SERIES_KNN][r] / b->values[SERIES_PRODUCT][r];
-    before = after;
-  }
-  return PL_OK;
-}
-
-static pl_status run(bench *b) {
+static pl_status run(void *state, pl_comm *comm) {
+  bench *b = state;
+  const pl_bench_rounds rounds = {
+      .references = SERIES_KNN, .work = works, .repeats = b->repeats, .values = b->values};
+  b->comm = comm;
+  b->threads = pl_bench_threads(comm);
   pl_status status = make_part(b, b->bank, 0, &b->bank_rows);
   if (status == PL_OK) status = make_part(b, b->queries, 1, &b->query_rows);
-  PL_TRY(pl_comm_agree(b->comm, status));
-  PL_TRY(run_knn(b));
-  double peak = (double)pl_peak_resident_bytes();
-  PL_TRY(pl_comm_max_f64(b->comm, &peak, 1));
-  b->peak_bytes = (size_t)peak;
-  PL_TRY(pl_comm_agree(b->comm, make_product(b)));
-  PL_TRY(measure_all(b));
+  PL_TRY(pl_comm_agree(comm, status));
+  double flops = 0;
+  PL_TRY(run_knn(b, &flops)); /* warms up */
+  PL_TRY(pl_bench_peak(comm, &b->peak_bytes));
+  PL_TRY(pl_comm_agree(comm, pl_slab_product_make((int)b->width, &b->product)));
+  PL_TRY(pl_bench_alternate(comm, &rounds, b));
   return run_linear(b);
 }
 
@@ -197,17 +149,18 @@ static double features_bytes(const bench *b) {
   return (double)(b->bank + b->queries) * (double)b->width * sizeof(float);
 }
 
-static void print_text(bench *b) {
+static void print_text(void *state) {
+  static const pl_spread_format rate = {36, 8, 1, " GFLOP/s"}, share = {36, 8, 3, "         "};
+  bench *b = state;
   printf(
       "%lld queries by a bank of %lld, width %lld, %lld classes, k=%lld, %d ranks with %d "
       "threads\n",
       (long long)b->queries, (long long)b->bank, (long long)b->width, (long long)b->classes,
       (long long)b->k, pl_comm_size(b->comm), b->threads);
   for (series s = 0; s < SERIES_ALL; s++) {
-    pl_spread r = pl_spread_of(b->values[s], b->repeats);
-    int digits = s == SERIES_RATIO ? 3 : 1;
-    printf("%-36s %8.*f%s  [%.*f, %.*f]\n", series_words[s], digits, r.median,
-           s == SERIES_RATIO ? "         " : " GFLOP/s", digits, r.low, digits, r.high);
+    pl_spread_print(s == SERIES_RATIO ? &share : &rate, series_words[s],
+                    pl_spread_of(b->values[s], b->repeats));
+    putchar('\n');
   }
   printf("%-36s %8.1f MB = %.2f x the features\n", "peak resident memory after neighbours",
          (double)b->peak_bytes * 1e-6, (double)b->peak_bytes / features_bytes(b));
@@ -216,16 +169,15 @@ static void print_text(bench *b) {
          b->linear_accuracy);
 }
 
-static void print_json(bench *b) {
+static void print_json(void *state) {
+  bench *b = state;
   printf(
       "{\"bank\": %lld, \"queries\": %lld, \"width\": %lld, \"classes\": %lld, \"k\": %lld, "
       "\"ranks\": %d, \"threads\": %d",
       (long long)b->bank, (long long)b->queries, (long long)b->width, (long long)b->classes,
       (long long)b->k, pl_comm_size(b->comm), b->threads);
   for (series s = 0; s < SERIES_ALL; s++) {
-    pl_spread r = pl_spread_of(b->values[s], b->repeats);
-    printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", series_keys[s], r.median,
-           r.low, r.high);
+    pl_spread_print_json(series_keys[s], pl_spread_of(b->values[s], b->repeats));
   }
   printf(
       ", \"peak_resident_bytes\": %zu, \"linear_seconds\": %.6g, \"epochs\": %.9g, "
@@ -238,17 +190,23 @@ static void free_rows(rows *r) {
   pl_free(r->labels);
 }
 
-static void free_all(bench *b) {
+static void release(void *state) {
+  bench *b = state;
   free_rows(&b->bank_rows);
   free_rows(&b->query_rows);
-  free_rows(&b->slab);
-  pl_tile_product_destroy(&b->product);
-  pl_free(b->packed);
-  pl_free(b->out);
-  pl_free(b);
+  pl_slab_product_free(&b->product);
 }
 
-static pl_status parse(bench *b, const pl_command *command, int argc, char **argv, bool *helped) {
+static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
+                       pl_bench_asked *asked) {
+  bench *b = state;
+  b->bank = 50000;
+  b->queries = 10000;
+  b->width = 512;
+  b->classes = 10;
+  b->k = 200;
+  b->epochs = 100;
+  b->repeats = 5;
   const pl_option table[] = {
       {"bank", PL_OPTION_INT, &b->bank, "rows whose labels teach", 2, 1 << 30, NULL},
       {"queries", PL_OPTION_INT, &b->queries, "rows to classify", 1, 1 << 30, NULL},
@@ -256,42 +214,22 @@ static pl_status parse(bench *b, const pl_command *command, int argc, char **arg
       {"classes", PL_OPTION_INT, &b->classes, "classes", 1, 1 << 16, NULL},
       {"k", PL_OPTION_INT, &b->k, "neighbours that vote", 1, 1 << 20, NULL},
       {"epochs", PL_OPTION_REAL, &b->epochs, "of the linear classifier", 1e-3, 1e6, NULL},
-      {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, REPEATS_MAX, NULL},
-      {"json", PL_OPTION_FLAG, &b->json, "one object instead of text", 0, 0, NULL},
+      {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, PL_BENCH_REPEATS, NULL},
+      {"json", PL_OPTION_FLAG, &asked->json, "one object instead of text", 0, 0, NULL},
       {0}};
   int operands = 0;
-  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, helped);
+  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
 }
 
 static pl_status bench_eval(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  bench *b = pl_alloc(1, sizeof *b);
-  bool helped = false;
-  pl_status status = PL_E_INTERNAL;
-  if (b) {
-    b->comm = comm;
-    b->bank = 50000;
-    b->queries = 10000;
-    b->width = 512;
-    b->classes = 10;
-    b->k = 200;
-    b->epochs = 100;
-    b->repeats = 5;
-    status = parse(b, command, argc, argv, &helped);
-  }
-  status = pl_comm_agree(comm, status);
-  if (b && status == PL_OK && !helped) {
-    pl_threads_use(pl_threads_per_rank(pl_comm_local_size(comm), pl_comm_bound_apart(comm)));
-    b->threads = pl_threads_count();
-    status = run(b);
-  }
-  if (b && status == PL_OK && !helped && pl_comm_rank(comm) == 0) {
-    if (b->json)
-      print_json(b);
-    else
-      print_text(b);
-  }
-  if (b) free_all(b);
-  return status;
+  static const pl_bench frame = {.bytes = sizeof(bench),
+                                 .collective = true,
+                                 .parse = parse,
+                                 .run = run,
+                                 .print_text = print_text,
+                                 .print_json = print_json,
+                                 .release = release};
+  return pl_bench_command(&frame, comm, command, argc, argv);
 }
 
 const pl_command pl_cmd_bench_eval = {

@@ -2,10 +2,9 @@
  * handed to the kernels, forward, backward from a fixed gradient, one SGD update. Not collective:
  * rank 0 measures, other ranks return at once. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "launch/command.h"
+#include "launch/bench.h"
 #include "models/projector.h"
 #include "models/resnet.h"
 #include "models/text_transformer.h"
@@ -32,7 +31,7 @@ typedef struct bench {
   int64_t encoder, stem, width, size, patch, layers, context, vocabulary;
   int64_t micro, views, leaves, scope, precision, threads;
   double seconds, dropout;
-  bool recompute, ops, json;
+  bool recompute, ops;
 
   pl_ranks ranks;
   pl_dtype type;
@@ -50,6 +49,8 @@ typedef struct bench {
   int32_t *tokens;   /* the same for texts */
   float *out, *dout; /* (leaves * rows, features) */
   int64_t step;
+  double *times; /* (STEPS_MAX): ms of the steps measured */
+  int count;
 } bench;
 
 static int rows_of(const bench *b) { return (int)(b->micro * b->views); }
@@ -184,23 +185,15 @@ static pl_status train_step(bench *b) {
   return PL_OK;
 }
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-/* Milliseconds of the steps that fit into the time, sorted. */
-static pl_status measure(bench *b, double *times, int *count) {
+/* The steps that fit into the time. */
+static pl_status measure(bench *b) {
   PL_TRY(train_step(b)); /* memory and caches warm up */
   double end = pl_now_ms() + 1000 * b->seconds;
-  int n = 0;
-  while (n < STEPS_MAX && (n < STEPS_LEAST || pl_now_ms() < end)) {
+  while (b->count < STEPS_MAX && (b->count < STEPS_LEAST || pl_now_ms() < end)) {
     double start = pl_now_ms();
     PL_TRY(train_step(b));
-    times[n++] = pl_now_ms() - start;
+    b->times[b->count++] = pl_now_ms() - start;
   }
-  qsort(times, (size_t)n, sizeof *times, by_size);
-  *count = n;
   return PL_OK;
 }
 
@@ -249,51 +242,59 @@ static void print_ops(const bench *b) {
   printf("%-32s %-14s %6.2f ms of a step in operations\n", "", "", total / passes);
 }
 
-static void print_result(const bench *b, const double *times, int count) {
+static pl_spread samples_per_second(const bench *b, pl_spread ms) {
+  double samples = 1000 * (double)(b->micro * b->leaves);
+  return (pl_spread){
+      .median = samples / ms.median, .low = samples / ms.high, .high = samples / ms.low};
+}
+
+static double flops_of_step(const bench *b) {
   pl_net_costs costs = pl_net_get_costs(b->net);
-  double samples = (double)(b->micro * b->leaves);
-  double flops = (double)b->leaves * (costs.forward_flops + costs.backward_flops);
-  double median = times[count / 2];
-  if (b->json) {
-    printf(
-        "{\"encoder\": \"%s\", \"width\": %lld, \"size\": %lld, \"micro\": %lld, "
-        "\"views\": %lld, \"leaves\": %lld, \"precision\": \"%s\", \"steps\": %d, "
-        "\"samples_per_s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}, "
-        "\"gflops\": %.6g, \"activation_bytes\": %zu}\n",
-        encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->micro,
-        (long long)b->views, (long long)b->leaves, pl_dtype_name(b->type), count,
-        1000 * samples / median, 1000 * samples / times[count - 1], 1000 * samples / times[0],
-        rate(flops, median), pl_exec_bytes(b->exec));
-    return;
-  }
+  return (double)b->leaves * (costs.forward_flops + costs.backward_flops);
+}
+
+static void print_text(void *state) {
+  const bench *b = state;
+  pl_spread ms = pl_spread_of(b->times, b->count), samples = samples_per_second(b, ms);
   printf("%s, width %lld, %lldx%lld, %lld views of %lld samples, %lld leaves, %s\n",
          encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->size,
          (long long)b->views, (long long)b->micro, (long long)b->leaves, pl_dtype_name(b->type));
   printf("%.1f samples/s [%.1f, %.1f] over %d steps, %.0f GFLOP/s, %.0f MB of activations\n",
-         1000 * samples / median, 1000 * samples / times[count - 1], 1000 * samples / times[0],
-         count, rate(flops, median), (double)pl_exec_bytes(b->exec) / 1e6);
+         samples.median, samples.low, samples.high, b->count, rate(flops_of_step(b), ms.median),
+         (double)pl_exec_bytes(b->exec) / 1e6);
+  if (b->ops) print_ops(b);
 }
 
-static pl_status run_all(bench *b) {
-  int count = 0;
-  double *times = pl_alloc(STEPS_MAX, sizeof *times);
-  if (!times) return PL_E_INTERNAL;
-  pl_status status;
-  PL_TRY_OR(done, status, choose_type(b));
-  PL_TRY_OR(done, status, build(b));
-  PL_TRY_OR(done, status, compile(b));
-  PL_TRY_OR(done, status, make_values(b));
-  PL_TRY_OR(done, status, measure(b, times, &count));
-  print_result(b, times, count);
-  if (b->ops && !b->json) print_ops(b);
-done:
-  pl_free(times);
-  return status;
+static void print_json(void *state) {
+  const bench *b = state;
+  pl_spread ms = pl_spread_of(b->times, b->count);
+  printf(
+      "{\"encoder\": \"%s\", \"width\": %lld, \"size\": %lld, \"micro\": %lld, "
+      "\"views\": %lld, \"leaves\": %lld, \"precision\": \"%s\", \"steps\": %d",
+      encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->micro,
+      (long long)b->views, (long long)b->leaves, pl_dtype_name(b->type), b->count);
+  pl_spread_print_json("samples_per_s", samples_per_second(b, ms));
+  printf(", \"gflops\": %.6g, \"activation_bytes\": %zu}\n", rate(flops_of_step(b), ms.median),
+         pl_exec_bytes(b->exec));
 }
 
-static void free_all(bench *b) {
-  void *blocks[] = {b->master,   b->gradient, b->buffers, b->image,
-                    b->pictures, b->tokens,   b->out,     b->dout};
+static pl_status run(void *state, pl_comm *comm) {
+  (void)comm;
+  bench *b = state;
+  pl_threads_use(b->threads ? (int)b->threads : pl_threads_allowed());
+  b->times = pl_alloc(STEPS_MAX, sizeof *b->times);
+  if (!b->times) return PL_E_INTERNAL;
+  PL_TRY(choose_type(b));
+  PL_TRY(build(b));
+  PL_TRY(compile(b));
+  PL_TRY(make_values(b));
+  return measure(b);
+}
+
+static void release(void *state) {
+  bench *b = state;
+  void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures,
+                    b->tokens, b->out,      b->dout,    b->times};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
   pl_optim_destroy(&b->optim);
   pl_gradsum_destroy(&b->sums);
@@ -304,50 +305,56 @@ static void free_all(bench *b) {
   pl_space_destroy(&b->space);
 }
 
-static pl_status bench_net(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  bench b = {.width = 64,
-             .size = 32,
-             .patch = 16,
-             .layers = 12,
-             .context = 77,
-             .vocabulary = 49408,
-             .micro = 64,
-             .views = 2,
-             .leaves = 1,
-             .seconds = 10};
+static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
+                       pl_bench_asked *asked) {
+  bench *b = state;
+  b->width = 64;
+  b->size = 32;
+  b->patch = 16;
+  b->layers = 12;
+  b->context = 77;
+  b->vocabulary = 49408;
+  b->micro = 64;
+  b->views = 2;
+  b->leaves = 1;
+  b->seconds = 10;
   const pl_option table[] = {
-      {"encoder", PL_OPTION_CHOICE, &b.encoder, "network", 0, 0,
+      {"encoder", PL_OPTION_CHOICE, &b->encoder, "network", 0, 0,
        "resnet18|resnet34|resnet50|vit|text"},
-      {"stem", PL_OPTION_CHOICE, &b.stem, "its first layers", 0, 0, "cifar|imagenet"},
-      {"width", PL_OPTION_INT, &b.width, "channels of a ResNet's first stage, or of a transformer",
+      {"stem", PL_OPTION_CHOICE, &b->stem, "its first layers", 0, 0, "cifar|imagenet"},
+      {"width", PL_OPTION_INT, &b->width, "channels of a ResNet's first stage, or of a transformer",
        1, 4096, NULL},
-      {"size", PL_OPTION_INT, &b.size, "side of the images", 8, 1024, NULL},
-      {"patch", PL_OPTION_INT, &b.patch, "side of a vision transformer's patches", 1, 1024, NULL},
-      {"layers", PL_OPTION_INT, &b.layers, "blocks of a transformer", 1, 128, NULL},
-      {"context", PL_OPTION_INT, &b.context, "tokens of a text", 1, 4096, NULL},
-      {"vocabulary", PL_OPTION_INT, &b.vocabulary, "different tokens", 1, 1 << 20, NULL},
-      {"dropout", PL_OPTION_REAL, &b.dropout, "rate of dropout in a transformer", 0, 0.99, NULL},
-      {"micro", PL_OPTION_INT, &b.micro, "samples of a micro-batch", 1, 65536, NULL},
-      {"views", PL_OPTION_INT, &b.views, "images of a sample", 1, 64, NULL},
-      {"leaves", PL_OPTION_INT, &b.leaves, "micro-batches of a step", 1, 65536, NULL},
-      {"precision", PL_OPTION_CHOICE, &b.precision, "type of activations", 0, 0, "auto|f32|bf16"},
-      {"norm", PL_OPTION_CHOICE, &b.scope, "scope of batch norm", 0, 0, "micro|global"},
-      {"recompute", PL_OPTION_FLAG, &b.recompute, "compute activations again for backward", 0, 0,
+      {"size", PL_OPTION_INT, &b->size, "side of the images", 8, 1024, NULL},
+      {"patch", PL_OPTION_INT, &b->patch, "side of a vision transformer's patches", 1, 1024, NULL},
+      {"layers", PL_OPTION_INT, &b->layers, "blocks of a transformer", 1, 128, NULL},
+      {"context", PL_OPTION_INT, &b->context, "tokens of a text", 1, 4096, NULL},
+      {"vocabulary", PL_OPTION_INT, &b->vocabulary, "different tokens", 1, 1 << 20, NULL},
+      {"dropout", PL_OPTION_REAL, &b->dropout, "rate of dropout in a transformer", 0, 0.99, NULL},
+      {"micro", PL_OPTION_INT, &b->micro, "samples of a micro-batch", 1, 65536, NULL},
+      {"views", PL_OPTION_INT, &b->views, "images of a sample", 1, 64, NULL},
+      {"leaves", PL_OPTION_INT, &b->leaves, "micro-batches of a step", 1, 65536, NULL},
+      {"precision", PL_OPTION_CHOICE, &b->precision, "type of activations", 0, 0, "auto|f32|bf16"},
+      {"norm", PL_OPTION_CHOICE, &b->scope, "scope of batch norm", 0, 0, "micro|global"},
+      {"recompute", PL_OPTION_FLAG, &b->recompute, "compute activations again for backward", 0, 0,
        NULL},
-      {"threads", PL_OPTION_INT, &b.threads, "compute threads; 0: all this process may use", 0,
+      {"threads", PL_OPTION_INT, &b->threads, "compute threads; 0: all this process may use", 0,
        4096, NULL},
-      {"seconds", PL_OPTION_REAL, &b.seconds, "time to measure", 0.01, 3600, NULL},
-      {"ops", PL_OPTION_FLAG, &b.ops, "a table of operations", 0, 0, NULL},
-      {"json", PL_OPTION_FLAG, &b.json, "one JSON object instead of text", 0, 0, NULL},
+      {"seconds", PL_OPTION_REAL, &b->seconds, "time to measure", 0.01, 3600, NULL},
+      {"ops", PL_OPTION_FLAG, &b->ops, "a table of operations", 0, 0, NULL},
+      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  bool helped = false;
   int operands = 0;
-  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &helped));
-  if (helped || pl_comm_rank(comm) != 0) return PL_OK;
-  pl_threads_use(b.threads ? (int)b.threads : pl_threads_allowed());
-  pl_status status = run_all(&b);
-  free_all(&b);
-  return status;
+  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
+}
+
+static pl_status bench_net(pl_comm *comm, const pl_command *command, int argc, char **argv) {
+  static const pl_bench frame = {.bytes = sizeof(bench),
+                                 .parse = parse,
+                                 .run = run,
+                                 .print_text = print_text,
+                                 .print_json = print_json,
+                                 .release = release};
+  return pl_bench_command(&frame, comm, command, argc, argv);
 }
 
 const pl_command pl_cmd_bench_net = {.name = "bench net",

@@ -9,13 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "launch/command.h"
-#include "launch/spread.h"
+#include "launch/bench.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/store/checkpoint.h"
 
-enum { ROUNDS_MAX = 1000, TENSOR = 1 << 20, BUFFER = 4096, PIECE = 1 << 20, VECTORS = 2 };
+enum { TENSOR = 1 << 20, BUFFER = 4096, PIECE = 1 << 20, VECTORS = 2 };
 
 typedef enum series { COPY, PLAIN, PART, COMMIT, VERIFY, READ, TIMED, RATIO = TIMED, ALL } series;
 
@@ -23,18 +22,17 @@ typedef struct bench {
   pl_comm *comm;
   int64_t mb, rounds;
   const char *dir;
-  bool json;
 
   pl_space *space;
   pl_slice *slice;
   pl_checkpoint_vectors vectors, copy; /* over the slice */
   pl_checkpoint_vectors replicated, replicated_copy;
-  char folder[PL_PATH_MAX];         /* made by rank 0, removed at the end */
-  int64_t round;                    /* also the step of its checkpoint */
-  pl_checkpoint_part_record *parts; /* (ranks) */
-  char *plain;                      /* as many bytes as this rank's part has */
-  double bytes;                     /* of all parts */
-  double values[ALL][ROUNDS_MAX];   /* ms; the ratio is that of plain to part in a round */
+  char folder[PL_PATH_MAX];             /* made by rank 0, removed at the end */
+  int64_t round;                        /* also the step of its checkpoint */
+  pl_checkpoint_part_record *parts;     /* (ranks) */
+  char *plain;                          /* as many bytes as this rank's part has */
+  double bytes;                         /* of all parts */
+  double values[ALL][PL_BENCH_REPEATS]; /* ms; the ratio is that of plain to part in a round */
 } bench;
 
 /* ---- what is measured ---- */
@@ -238,13 +236,27 @@ static pl_status warm_up(bench *b) {
   return PL_OK;
 }
 
-static pl_status run(bench *b) {
+static pl_status run_rounds(bench *b) {
   PL_TRY(pl_comm_agree(b->comm, make_state(b)));
   PL_TRY(pl_comm_agree(b->comm, make_folder(b)));
   PL_TRY(pl_comm_broadcast(b->comm, b->folder, sizeof b->folder, 0));
   PL_TRY(pl_comm_agree(b->comm, warm_up(b)));
   for (b->round = 0; b->round < b->rounds; b->round++) PL_TRY(measure_round(b));
   return PL_OK;
+}
+
+/* Once no rank writes any more. */
+static pl_status remove_folder(bench *b, pl_status status) {
+  status = pl_comm_agree(b->comm, status);
+  if (pl_comm_rank(b->comm) != 0 || b->folder[0] == '\0') return status;
+  pl_status removed = pl_remove_tree(b->folder);
+  return status != PL_OK ? status : removed;
+}
+
+static pl_status run(void *state, pl_comm *comm) {
+  bench *b = state;
+  b->comm = comm;
+  return remove_folder(b, run_rounds(b));
 }
 
 /* ---- telling ---- */
@@ -258,26 +270,27 @@ static const char *const keys[ALL] = {
     [COPY] = "copy_ms",     [PLAIN] = "plain_ms", [PART] = "part_ms", [COMMIT] = "commit_ms",
     [VERIFY] = "verify_ms", [READ] = "read_ms",   [RATIO] = "ratio"};
 
-static void print_text(bench *b) {
+static void print_text(void *state) {
+  static const pl_spread_format time = {32, 9, 2, " ms"}, share = {32, 9, 2, "   "};
+  bench *b = state;
   printf("%.1f MB in %d parts; median [least, most] of %lld rounds\n", b->bytes * 1e-6,
          b->slice->ranks, (long long)b->rounds);
   for (series s = 0; s < TIMED; s++) {
     pl_spread r = pl_spread_of(b->values[s], b->rounds);
-    printf("%-32s %9.2f ms  [%.2f, %.2f]", words[s], r.median, r.low, r.high);
+    pl_spread_print(&time, words[s], r);
     if (s != COMMIT) printf("  %.0f MB/s", b->bytes * 1e-3 / r.median);
     putchar('\n');
   }
-  pl_spread r = pl_spread_of(b->values[RATIO], b->rounds);
-  printf("%-32s %9.2f     [%.2f, %.2f]\n", words[RATIO], r.median, r.low, r.high);
+  pl_spread_print(&share, words[RATIO], pl_spread_of(b->values[RATIO], b->rounds));
+  putchar('\n');
 }
 
-static void print_json(bench *b) {
+static void print_json(void *state) {
+  bench *b = state;
   printf("{\"bytes\": %.0f, \"parts\": %d, \"rounds\": %lld", b->bytes, b->slice->ranks,
          (long long)b->rounds);
   for (series s = 0; s < ALL; s++) {
-    pl_spread r = pl_spread_of(b->values[s], b->rounds);
-    printf(", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g}", keys[s], r.median, r.low,
-           r.high);
+    pl_spread_print_json(keys[s], pl_spread_of(b->values[s], b->rounds));
   }
   printf("}\n");
 }
@@ -286,7 +299,8 @@ static void free_vectors(pl_checkpoint_vectors *vectors) {
   for (int v = 0; v < vectors->count; v++) pl_free(vectors->values[v]);
 }
 
-static void free_all(bench *b) {
+static void release(void *state) {
+  bench *b = state;
   free_vectors(&b->vectors);
   free_vectors(&b->copy);
   free_vectors(&b->replicated);
@@ -295,48 +309,34 @@ static void free_all(bench *b) {
   pl_free(b->parts);
   pl_slice_destroy(&b->slice);
   pl_space_destroy(&b->space);
-  pl_free(b);
 }
 
-/* Once no rank writes any more. */
-static pl_status remove_folder(bench *b, pl_status status) {
-  status = pl_comm_agree(b->comm, status);
-  if (pl_comm_rank(b->comm) != 0 || b->folder[0] == '\0') return status;
-  pl_status removed = pl_remove_tree(b->folder);
-  return status != PL_OK ? status : removed;
-}
-
-static pl_status parse(bench *b, const pl_command *command, int argc, char **argv, bool *helped) {
+static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
+                       pl_bench_asked *asked) {
+  bench *b = state;
+  b->mb = 45;
+  b->rounds = 5;
+  b->dir = ".";
   const pl_option table[] = {
       {"mb", PL_OPTION_INT, &b->mb, "megabytes of state, cut over the ranks", 1, 1 << 20, NULL},
       {"rounds", PL_OPTION_INT, &b->rounds, "measurements, of which the median counts", 1,
-       ROUNDS_MAX, NULL},
+       PL_BENCH_REPEATS, NULL},
       {"dir", PL_OPTION_TEXT, &b->dir, "folder on the disk to be measured", 0, 0, NULL},
-      {"json", PL_OPTION_FLAG, &b->json, "one JSON object instead of text", 0, 0, NULL},
+      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
   int operands = 0;
-  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, helped);
+  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
 }
 
 static pl_status bench_store(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  bool helped = false;
-  bench *b = pl_alloc(1, sizeof *b);
-  pl_status status = PL_E_INTERNAL;
-  if (b) {
-    b->comm = comm;
-    b->mb = 45;
-    b->rounds = 5;
-    b->dir = ".";
-    status = parse(b, command, argc, argv, &helped);
-  }
-  status = pl_comm_agree(comm, status);
-  if (b && status == PL_OK && !helped) {
-    status = remove_folder(b, run(b));
-    status = pl_comm_agree(comm, status);
-    if (status == PL_OK && pl_comm_rank(comm) == 0) (b->json ? print_json : print_text)(b);
-  }
-  if (b) free_all(b);
-  return status;
+  static const pl_bench frame = {.bytes = sizeof(bench),
+                                 .collective = true,
+                                 .parse = parse,
+                                 .run = run,
+                                 .print_text = print_text,
+                                 .print_json = print_json,
+                                 .release = release};
+  return pl_bench_command(&frame, comm, command, argc, argv);
 }
 
 const pl_command pl_cmd_bench_store = {
