@@ -20,7 +20,7 @@ typedef struct request {
 } request;
 
 /* What is imported, and what the checkpoint says of it. */
-typedef struct import {
+typedef struct importing {
   pl_comm *comm;
   const request *request;
   pl_config *config;
@@ -32,9 +32,9 @@ typedef struct import {
   pl_interchange_plan plan;
   char build[PL_BUILD_TEXT], state_hash[PL_CHECKPOINT_HASH];
   char folder[PL_PATH_MAX]; /* under its temporary name */
-} import;
+} importing;
 
-static bool speaks(const import *m) { return pl_comm_rank(m->comm) == 0; }
+static bool speaks(const importing *m) { return pl_comm_rank(m->comm) == 0; }
 
 /* ---- configuration and place ---- */
 
@@ -63,7 +63,7 @@ static pl_status check_place(const char *folder) {
   return PL_FAIL(PL_E_USAGE, "--out %s holds files: name a new folder", folder);
 }
 
-static pl_status configure(import *m) {
+static pl_status configure(importing *m) {
   PL_TRY(pl_startup_config(m->comm, m->request->config, m->request->config_count, m->config));
   PL_TRY(pl_comm_agree(m->comm, settle_folder(m->request->out, m->config)));
   PL_TRY(pl_comm_agree(m->comm, speaks(m) ? check_place(m->config->run.dir) : PL_OK));
@@ -74,7 +74,7 @@ static pl_status configure(import *m) {
 
 /* ---- state ---- */
 
-static pl_status build(import *m) {
+static pl_status build(importing *m) {
   pl_dtype precision;
   PL_TRY(pl_precision_setting(m->config, &precision));
   PL_TRY(pl_tokenizer_setting(m->config, &m->tokenizer));
@@ -85,13 +85,13 @@ static pl_status build(import *m) {
                          &m->optim);
 }
 
-static pl_status load(import *m, const pl_safetensors *file) {
+static pl_status load(importing *m, const pl_safetensors *file) {
   const char *path = m->request->file;
   PL_TRY(pl_interchange_match(path, file, m->state.space, speaks(m), &m->plan));
   return pl_interchange_load(path, file, &m->plan, &m->state);
 }
 
-static pl_status fill(import *m) {
+static pl_status fill(importing *m) {
   pl_safetensors *file = NULL;
   PL_TRY(pl_state_init(m->comm, &m->state, (uint64_t)m->config->run.seed));
   pl_status status = pl_safetensors_open(m->request->file, &file);
@@ -104,7 +104,7 @@ static pl_status fill(import *m) {
 /* ---- the run's folder ---- */
 
 /* As a step-0 checkpoint, which nothing was trained for yet. */
-static pl_status save_state(import *m, const char *config_yaml) {
+static pl_status save_state(importing *m, const char *config_yaml) {
   char parent[PL_PATH_MAX];
   PL_TRY(pl_path_join(m->folder, "checkpoints", parent));
   const pl_saver_setup setup = {.comm = m->comm,
@@ -129,7 +129,7 @@ static pl_status save_state(import *m, const char *config_yaml) {
 }
 
 /* Rank 0's last part: the folder gets its name when all is in it. */
-static pl_status finish_folder(const import *m, const char *config_yaml) {
+static pl_status finish_folder(const importing *m, const char *config_yaml) {
   char path[PL_PATH_MAX];
   PL_TRY(pl_path_join(m->folder, "run.yaml", path));
   PL_TRY(pl_write_file_durably(path, config_yaml, strlen(config_yaml)));
@@ -137,7 +137,7 @@ static pl_status finish_folder(const import *m, const char *config_yaml) {
   return pl_rename_durably(m->folder, m->config->run.dir);
 }
 
-static pl_status begin_folder(import *m) {
+static pl_status begin_folder(importing *m) {
   int length =
       snprintf(m->folder, sizeof m->folder, "%s.tmp%ld", m->config->run.dir, (long)getpid());
   if (length >= (int)sizeof m->folder)
@@ -145,7 +145,7 @@ static pl_status begin_folder(import *m) {
   return pl_make_folders(m->folder);
 }
 
-static pl_status write_folder(import *m, const char *config_yaml) {
+static pl_status write_folder(importing *m, const char *config_yaml) {
   PL_TRY(pl_comm_agree(m->comm, speaks(m) ? begin_folder(m) : PL_OK));
   PL_TRY(pl_comm_broadcast(m->comm, m->folder, sizeof m->folder, 0));
   PL_TRY(save_state(m, config_yaml));
@@ -153,7 +153,7 @@ static pl_status write_folder(import *m, const char *config_yaml) {
 }
 
 /* What was not finished is removed; that failing as well changes nothing of the reason. */
-static void remove_rest(const import *m) {
+static void remove_rest(const importing *m) {
   pl_reason reason = *pl_last_reason();
   if (speaks(m) && m->folder[0] && pl_remove_tree(m->folder) != PL_OK) {
     PL_WARN("%s", pl_last_reason()->message);
@@ -161,7 +161,7 @@ static void remove_rest(const import *m) {
   (void)pl_adopt_reason(&reason);
 }
 
-static pl_status save(import *m) {
+static pl_status save(importing *m) {
   char *yaml = NULL;
   PL_TRY(pl_comm_agree(m->comm, pl_config_write(m->config, &yaml)));
   pl_status status = write_folder(m, yaml);
@@ -172,7 +172,7 @@ static pl_status save(import *m) {
 
 /* ---- the command ---- */
 
-static void tell(const import *m) {
+static void tell(const importing *m) {
   const pl_interchange_plan *plan = &m->plan;
   if (plan->seeded > 0) {
     PL_INFO("%s is the file of an encoder alone; initialised from the seed: %s", m->request->file,
@@ -183,7 +183,7 @@ static void tell(const import *m) {
          m->request->file, plan->seeded, (long long)m->config->run.seed, m->state_hash);
 }
 
-static pl_status import_weights(import *m) {
+static pl_status import_weights(importing *m) {
   PL_TRY(configure(m));
   PL_TRY(pl_comm_agree(m->comm, build(m)));
   PL_TRY(fill(m));
@@ -192,7 +192,7 @@ static pl_status import_weights(import *m) {
   return PL_OK;
 }
 
-static void import_free(import *m) {
+static void importing_free(importing *m) {
   pl_interchange_plan_free(&m->plan);
   pl_optim_destroy(&m->optim);
   pl_method_destroy(&m->method);
@@ -224,13 +224,13 @@ static pl_status parse(const pl_command *command, int argc, char **argv, request
 static pl_status run_command(pl_comm *comm, const pl_command *command, int argc, char **argv) {
   request r = {0};
   bool helped = false;
-import m = {.comm = comm, .request = & r, .config = pl_alloc(1, sizeof * m.config) };
+  importing m = {.comm = comm, .request = &r, .config = pl_alloc(1, sizeof *m.config)};
   const char **operands = pl_alloc((size_t)argc + 1, sizeof *operands);
   pl_status status = operands && m.config ? PL_OK : PL_E_INTERNAL;
   if (status == PL_OK) status = parse(command, argc, argv, &r, operands, &helped);
   status = pl_comm_agree(comm, status);
   if (status == PL_OK && !helped) status = import_weights(&m);
-  import_free(&m);
+  importing_free(&m);
   pl_free(operands);
   return status;
 }
