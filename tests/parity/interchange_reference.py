@@ -29,7 +29,7 @@ import torchvision
 
 import formula
 
-ROWS, SIDE = 2, 64
+ROWS, SIDE, RESNET_SIDE = 2, 64, 224
 VOCABULARY, CONTEXT = 40, 12
 TOLERANCE = 1e-5
 FOLDER = pathlib.Path(__file__).parent / "interchange"
@@ -54,9 +54,9 @@ def write_reference():
     resnet.fc = torch.nn.Identity()
     clip = make_clip(SIDE, 16, 32, 24, 2, 2, CONTEXT, VOCABULARY, 16)
     resnet, clip = [formula.fill(model).eval() for model in (resnet, clip)]
-    images = formula.images("images", ROWS, SIDE)
+    large, images = [formula.images("images", ROWS, side) for side in (RESNET_SIDE, SIDE)]
     texts = formula.texts(ROWS, CONTEXT, VOCABULARY)
-    store("resnet50.bin", resnet(images))
+    store("resnet50.bin", resnet(large))
     store("clip.bin", torch.cat([clip.encode_image(images, normalize=True),
                                  clip.encode_text(texts, normalize=True)]))
 

@@ -2,7 +2,8 @@
 """Writes tests/parity/method/: a step of image-text training by PyTorch, one process with the whole
 batch in double precision, differentiated by autograd.
 
-  method_reference.py [CASE …]      all cases, or those named
+  method_reference.py [CASE …]          all cases, or those named
+  method_reference.py check [CASE …]    computes again and compares with what is stored
 
 Needs torch, torchvision, open_clip (2.24 or later: it brings the loss of SigLIP) and numpy. Towers
 and losses are those of open_clip, ResNets torchvision's, weights, images and texts by formula.
@@ -23,6 +24,7 @@ import copy
 import pathlib
 import sys
 
+import numpy
 import open_clip.loss
 import open_clip.model
 import torch
@@ -121,9 +123,11 @@ def distance_to_jumps(case, model, x):
     return min(distances)
 
 
-def choose_images(case, model):
+def choose_images(case, model, number):
     def images(number):
         return formula.images(f"images {number}", case.pairs, case.side)
+    if number is not None:
+        return number, images(number)
     if case.tries == 1:
         return 0, images(0)
     distance, number = max((distance_to_jumps(case, model, images(number)), number)
@@ -159,10 +163,10 @@ def loss_of(case, model, image, text):
     return open_clip.loss.ClipLoss()(image, text, scale)
 
 
-def write(name, case):
-    print(name)
+def compute(case, stored_number=None):
+    """The lines of the text file, and the embeddings."""
     model = make_model(case)
-    number, x = choose_images(case, model)
+    number, x = choose_images(case, model, stored_number)
     y = formula.texts(case.pairs, case.text.context_length, case.text.vocab_size)
     model.eval()
     with torch.no_grad():
@@ -175,17 +179,43 @@ def write(name, case):
     tensors += [(n, b) for n, b in model.named_buffers() if "running" in n]
     for n, values in tensors:
         lines.append(" ".join([n, *(f"{v:.9g}" for v in formula.digest(n, values))]))
+    return lines, rows.numpy().astype("<f4")
+
+
+def write(name, case):
+    lines, rows = compute(case)
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.txt").write_text("\n".join(lines) + "\n")
-    (FOLDER / f"{name}.bin").write_bytes(rows.numpy().astype("<f4").tobytes())
-    print(f"  loss {loss.item():.9g}, {len(tensors)} tensors, {rows.shape[0]} embeddings")
+    (FOLDER / f"{name}.bin").write_bytes(rows.tobytes())
+    print(f"{name}: {lines[1]}, {len(lines) - 2} tensors, {len(rows)} embeddings")
+
+
+def check(name, case):
+    """Numbers within 1e-6 of the line's largest: sums in another order differ less."""
+    stored = (FOLDER / f"{name}.txt").read_text().splitlines()
+    lines, rows = compute(case, int(stored[0].split()[1]))
+    stored_rows = numpy.fromfile(FOLDER / f"{name}.bin", "<f4").reshape(rows.shape)
+    if [line.split()[0] for line in stored] != [line.split()[0] for line in lines]:
+        sys.exit(f"{name}: other tensors are stored")
+    errors = {"embeddings": abs(rows - stored_rows).max() / abs(rows).max()}
+    for old, new in zip(stored, lines):
+        a, b = [numpy.array(line.split()[1:], float) for line in (old, new)]
+        errors[new.split()[0]] = abs(a - b).max() / max(abs(b).max(), 1e-300)
+    farthest = max(errors, key=errors.get)
+    print(f"{name}: {farthest} differs most, by {errors[farthest]:.2g}")
+    if not all(error <= 1e-6 for error in errors.values()):
+        sys.exit(f"{name}: that is not what is stored")
 
 
 def main():
-    for name in sys.argv[1:] or CASES:
+    arguments = sys.argv[1:]
+    act = write
+    if arguments[:1] == ["check"]:
+        act, arguments = check, arguments[1:]
+    for name in arguments or CASES:
         if name not in CASES:
             sys.exit(__doc__)
-        write(name, CASES[name])
+        act(name, CASES[name])
 
 
 main()

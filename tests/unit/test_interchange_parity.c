@@ -8,20 +8,20 @@
 #include "tests/unit/stored.h"
 
 static const char resnet50[] =
-    "model: {encoder: resnet50, stem: imagenet, image_size: 64}\n"
+    "model: {encoder: resnet50, stem: imagenet, image_size: 224}\n"
     "method: {name: simclr, projector: [16, 8]}\n";
 static const char clip[] =
     "model: {encoder: vit_tiny, width: 32, layers: 2, heads: 2, patch: 16, image_size: 64,\n"
     "  text: {width: 24, layers: 2, heads: 2, context: 12}}\n"
     "method: {name: clip, embedding: 16}\n";
-enum { ROWS = 2, SIDE = 64, PIXELS = ROWS * SIDE * SIDE * 3, CONTEXT = 12 };
+enum { ROWS = 2, CONTEXT = 12 };
 
 /* ---- tests ---- */
 
 /* The weights go through a file into another model. */
 static void a_resnet_50_computes_what_torchvisions_does(void **state) {
   (void)state;
-  enum { FEATURES = ROWS * 2048 };
+  enum { SIDE = 224, PIXELS = ROWS * SIDE * SIDE * 3, FEATURES = ROWS * 2048 };
   model *from = model_make(resnet50, 1), *to = model_make(resnet50, 2);
   pl_interchange_plan plan;
   float *images = pl_alloc(PIXELS, sizeof *images), *out = pl_alloc(FEATURES, sizeof *out);
@@ -42,7 +42,7 @@ static void a_resnet_50_computes_what_torchvisions_does(void **state) {
 
 static void two_towers_compute_what_open_clips_do(void **state) {
   (void)state;
-  enum { WIDTH = 16 };
+  enum { SIDE = 64, PIXELS = ROWS * SIDE * SIDE * 3, WIDTH = 16 };
   model *from = model_make(clip, 1), *to = model_make(clip, 2);
   pl_interchange_plan plan;
   float *images = pl_alloc(PIXELS, sizeof *images), out[2][ROWS][WIDTH];
