@@ -53,6 +53,6 @@ extern const pl_command pl_cmd_data_pack, pl_cmd_data_info, pl_cmd_data_verify, 
 extern const pl_command pl_cmd_export, pl_cmd_import;
 extern const pl_command pl_cmd_info, pl_cmd_report, pl_cmd_config_keys, pl_cmd_config_check;
 extern const pl_command pl_cmd_bench_loss, pl_cmd_bench_eval, pl_cmd_bench_data, pl_cmd_bench_net,
-    pl_cmd_bench_store;
+    pl_cmd_bench_store, pl_cmd_bench_tokenizer;
 
 #endif

@@ -7,11 +7,13 @@
 #include "runtime/base/log.h"
 
 static const pl_command *const commands[] = {
-    &pl_cmd_train,          &pl_cmd_eval_knn,    &pl_cmd_eval_linear,  &pl_cmd_eval_zeroshot,
-    &pl_cmd_eval_retrieval, &pl_cmd_embed,       &pl_cmd_export,       &pl_cmd_import,
-    &pl_cmd_info,           &pl_cmd_data_pack,   &pl_cmd_data_info,    &pl_cmd_data_verify,
-    &pl_cmd_data_synth,     &pl_cmd_config_keys, &pl_cmd_config_check, &pl_cmd_bench_loss,
-    &pl_cmd_bench_eval,     &pl_cmd_bench_data,  &pl_cmd_bench_net,    &pl_cmd_bench_store,
+    &pl_cmd_train,         &pl_cmd_eval_knn,       &pl_cmd_eval_linear,
+    &pl_cmd_eval_zeroshot, &pl_cmd_eval_retrieval, &pl_cmd_embed,
+    &pl_cmd_export,        &pl_cmd_import,         &pl_cmd_info,
+    &pl_cmd_data_pack,     &pl_cmd_data_info,      &pl_cmd_data_verify,
+    &pl_cmd_data_synth,    &pl_cmd_config_keys,    &pl_cmd_config_check,
+    &pl_cmd_bench_loss,    &pl_cmd_bench_eval,     &pl_cmd_bench_data,
+    &pl_cmd_bench_net,     &pl_cmd_bench_store,    &pl_cmd_bench_tokenizer,
     &pl_cmd_report,
 };
 
