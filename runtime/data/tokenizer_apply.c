@@ -1,8 +1,13 @@
-/* Merging of one word. A symbol is made by a later line than its parts, so the pair with the
- * earliest line, leftmost first, is what a search of the whole word after each merge would find. A
- * heap finds it in logarithmic time, so that a word of a million letters is no attack. */
+/* Merging of one word: again and again the pair with the earliest line, leftmost first. Short words
+ * are searched for it. In long ones a heap finds it in logarithmic time, so that a word of a
+ * million letters is no attack; a symbol is made by a later line than its parts, so that the heap
+ * finds what the search would. */
+#include <stdbool.h>
+
 #include "runtime/data/tokenizer_merges.h"
 #include "runtime/data/tokenizer_text.h"
+
+enum { SHORT_WORD = 32 }; /* bytes */
 
 static const uint32_t none = UINT32_MAX;
 
@@ -69,13 +74,42 @@ static pl_status make_room(pl_merge_work *work, size_t size) {
   return PL_OK;
 }
 
-pl_status pl_merges_apply(const pl_merges *merges, const char *word, size_t size,
-                          pl_merge_work *work, size_t *count) {
-  PL_TRY(make_room(work, size));
+static uint32_t symbol_of(const pl_merges *merges, char byte, bool at_end) {
+  return (uint32_t)merges->byte_symbol[(unsigned char)byte] + (at_end ? PL_BYTE_SYMBOLS / 2 : 0);
+}
+
+/* What a pair becomes, less 1, so that what stays two is larger than all else. */
+static uint32_t rank_of(const pl_merges *merges, const int32_t *pair) {
+  return pl_merges_find(merges, (uint32_t)pair[0], (uint32_t)pair[1]) - 1;
+}
+
+/* Merges `size` <= SHORT_WORD bytes into ids; their number. */
+static size_t apply_short(const pl_merges *merges, const char *word, size_t size, int32_t *ids) {
+  uint32_t rank[SHORT_WORD]; /* of the pair that begins at each place; none at the last */
+  size_t last = size - 1;
+  for (size_t i = 0; i <= last; i++) ids[i] = (int32_t)symbol_of(merges, word[i], i == last);
+  for (size_t i = 0; i < last; i++) rank[i] = rank_of(merges, ids + i);
+  rank[last] = none;
+  for (;;) {
+    size_t at = 0;
+    for (size_t i = 1; i < last; i++) at = rank[i] < rank[at] ? i : at;
+    if (rank[at] == none) return last + 1;
+    ids[at] = (int32_t)rank[at] + 1;
+    for (size_t i = at + 1; i < last; i++) {
+      ids[i] = ids[i + 1];
+      rank[i] = rank[i + 1];
+    }
+    last--;
+    rank[at] = at < last ? rank_of(merges, ids + at) : none;
+    if (at > 0) rank[at - 1] = rank_of(merges, ids + at - 1);
+  }
+}
+
+static void apply_long(const pl_merges *merges, const char *word, size_t size, pl_merge_work *work,
+                       size_t *count) {
   uint32_t last = (uint32_t)size - 1;
   for (uint32_t i = 0; i <= last; i++) {
-    uint32_t symbol = (uint32_t)merges->byte_symbol[(unsigned char)word[i]];
-    work->link[i] = (pl_merge_link){.symbol = i < last ? symbol : symbol + 256,
+    work->link[i] = (pl_merge_link){.symbol = symbol_of(merges, word[i], i == last),
                                     .before = i > 0 ? i - 1 : none,
                                     .next = i < last ? i + 1 : none};
   }
@@ -90,5 +124,14 @@ pl_status pl_merges_apply(const pl_merges *merges, const char *word, size_t size
   for (uint32_t i = 0; i != none; i = work->link[i].next) {
     work->ids[(*count)++] = (int32_t)work->link[i].symbol;
   }
+}
+
+pl_status pl_merges_apply(const pl_merges *merges, const char *word, size_t size,
+                          pl_merge_work *work, size_t *count) {
+  PL_TRY(make_room(work, size));
+  if (size <= SHORT_WORD)
+    *count = apply_short(merges, word, size, work->ids);
+  else
+    apply_long(merges, word, size, work, count);
   return PL_OK;
 }
