@@ -1,5 +1,6 @@
-/* Products of small matrices of one fixed shape, each on one thread, so that many run at once and
- * their sums never depend on the size of the team. Sums are in f32 or wider. */
+/* Matrix products of one fixed shape, one or several in a call. A call takes one thread or a whole
+ * team: on one thread many run at once, and their sums never depend on the size of the team. Sums
+ * are in f32 or wider. */
 #ifndef PL_CPU_ONEDNN_PRODUCT_H
 #define PL_CPU_ONEDNN_PRODUCT_H
 
@@ -13,13 +14,22 @@ typedef struct pl_dnn_product pl_dnn_product;
 
 /* out (rows, cols) = left (rows, inner) · right (inner, cols); rows of all lie without gaps. */
 typedef struct pl_dnn_product_spec {
+  int count; /* products of a call; their matrices lie one behind the other */
   int rows, inner, cols;
   bool left_transposed;  /* left is given as (inner, rows) */
   bool right_transposed; /* right is given as (cols, inner) */
+  bool bias;             /* (cols), f32, is added to each row of out; for a single product */
   pl_dtype type;         /* of left and right */
   pl_dtype out_type;
-  int slots; /* calls that may run at once, each with its own slot */
+  int slots;   /* calls that may run at once, each with its own slot */
+  int threads; /* of a call */
 } pl_dnn_product_spec;
+
+typedef struct pl_dnn_operands {
+  const void *left, *right;
+  const float *bias; /* NULL where there is none */
+  void *out;
+} pl_dnn_operands;
 
 pl_status pl_dnn_product_create(const pl_dnn_product_spec *spec, pl_dnn_product **out);
 void pl_dnn_product_destroy(pl_dnn_product **product);
@@ -28,7 +38,7 @@ void pl_dnn_product_destroy(pl_dnn_product **product);
 size_t pl_dnn_product_scratch_bytes(const pl_dnn_product *product);
 
 /* `scratch` holds scratch_bytes, aligned to PL_ALIGNMENT. */
-pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const void *left, const void *right,
-                             void *out, void *scratch);
+pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const pl_dnn_operands *operands,
+                             void *scratch);
 
 #endif
