@@ -133,8 +133,7 @@ static void clear_padding(const attention_kernel *k, const workspace *w) {
 
 static pl_status multiply(const unit *u, pl_dnn_product *product, const void *left,
                           const void *right, void *out) {
-  pl_dnn_operands operands = {.left = left, .right = right, .out = out};
-  return pl_dnn_product_run(product, u->slot, &operands, u->w.product);
+  return pl_dnn_product_run(product, u->slot, left, right, out, u->w.product);
 }
 
 static int seen(const attention_kernel *k, int query) { return k->causal ? query + 1 : k->length; }

@@ -69,8 +69,7 @@ static pl_dnn_conv_spec arrange(const pl_kernel_spec *spec, conv_kernel *k) {
                            .in = op->in_shape,
                            .out = op->out_shape,
                            .window = op->window,
-                           .type = spec->in_type,
-                           .out_type = spec->out_type};
+                           .type = spec->in_type};
   bool pointwise = op->window.kernel == 1 && op->window.pad == 0;
   if (pointwise && op->window.stride > 1) {
     k->arrangement = PICKED;
@@ -142,7 +141,7 @@ static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
   const void *x = arranged_x(k, args);
   void *y = k->arrangement == IN_STRIPS ? y_place(k, args) : args->y;
-  PL_TRY(pl_dnn_conv_forward(k->forward, x, NULL, y, inner_scratch(k, args)));
+  PL_TRY(pl_dnn_conv_forward(k->forward, x, y, inner_scratch(k, args)));
   if (k->arrangement == IN_STRIPS) pl_strips_unpack(&k->y_strips, y, args->y);
   return PL_OK;
 }

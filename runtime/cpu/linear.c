@@ -1,21 +1,29 @@
-/* Linear layer: a 1×1 convolution over one line of rows, or of all rows' positions. */
+/* Linear layer, over one line per row, or per row and position. Each direction is what oneDNN 2.6
+ * does fastest: forward its inner product, the gradient of x a 1×1 convolution's, that of the
+ * weights a plain product, which also writes it in the master layout. */
 #include "runtime/base/memory.h"
+#include "runtime/base/threads.h"
 #include "runtime/cpu/cpu.h"
 #include "runtime/cpu/element.h"
 #include "runtime/cpu/kernel.h"
 #include "runtime/cpu/onednn.h"
+#include "runtime/cpu/onednn_linear.h"
+#include "runtime/cpu/onednn_product.h"
 
 enum { BIAS_BLOCK = 64 };
 
 typedef struct linear_kernel {
   pl_kernel head;
   const pl_space *space;
-  int weight, bias;    /* parameters; bias -1 where there is none */
-  int lines, features; /* lines: rows of the product */
+  int weight, bias;           /* parameters; bias -1 where there is none */
+  int lines, inner, features; /* x is (lines, inner), y (lines, features) */
+  bool transposed;            /* the weight is (inner, features), not (features, inner) */
   pl_dtype in_type, out_type;
   size_t narrow_bytes; /* of dy converted to in_type; 0 where it has that type */
   const float *bias_values;
-  pl_dnn_conv *forward, *backward_data, *backward_weights;
+  pl_dnn_linear *forward;
+  pl_dnn_conv *backward_data;
+  pl_dnn_product *backward_weights;
 } linear_kernel;
 
 static const char *linear_supports(const pl_kernel_spec *spec) {
@@ -31,9 +39,9 @@ static const char *linear_supports(const pl_kernel_spec *spec) {
 
 static void linear_destroy(pl_kernel *kernel) {
   linear_kernel *k = (linear_kernel *)kernel;
-  pl_dnn_conv_destroy(&k->forward);
+  pl_dnn_linear_destroy(&k->forward);
   pl_dnn_conv_destroy(&k->backward_data);
-  pl_dnn_conv_destroy(&k->backward_weights);
+  pl_dnn_product_destroy(&k->backward_weights);
   pl_free(k);
 }
 
@@ -42,13 +50,13 @@ static pl_status linear_load(pl_kernel *kernel, const void *image, const float *
   linear_kernel *k = (linear_kernel *)kernel;
   const void *weights = pl_kernel_param(k->space, k->weight, image);
   if (k->bias >= 0) k->bias_values = pl_kernel_param(k->space, k->bias, image);
-  PL_TRY(pl_dnn_conv_load(k->forward, weights));
+  PL_TRY(pl_dnn_linear_load(k->forward, weights));
   return k->backward_data ? pl_dnn_conv_load(k->backward_data, weights) : PL_OK;
 }
 
 static pl_status linear_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   linear_kernel *k = (linear_kernel *)kernel;
-  return pl_dnn_conv_forward(k->forward, args->x, k->bias_values, args->y, args->scratch);
+  return pl_dnn_linear_run(k->forward, args->x, k->bias_values, args->y, args->scratch);
 }
 
 /* Features [first, first + width) of the bias' gradient: sums over lines of dy, in their order. */
@@ -85,7 +93,8 @@ static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) 
     dy = args->scratch;
   }
   if (k->bias >= 0) bias_gradient(k, args->dy, args->dbias);
-  PL_TRY(pl_dnn_conv_backward_weights(k->backward_weights, args->x, dy, args->dweight, inner));
+  const void *left = k->transposed ? args->x : dy, *right = k->transposed ? dy : args->x;
+  PL_TRY(pl_dnn_product_run(k->backward_weights, 0, left, right, args->dweight, inner));
   if (!k->backward_data) return PL_OK;
   return pl_dnn_conv_backward_data(k->backward_data, dy, args->dx, inner);
 }
@@ -101,8 +110,8 @@ static void fill_needs(const pl_kernel_spec *spec, const linear_kernel *k, pl_ke
   size_t scratch = 0;
   if (k->backward_data) scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_data));
   if (k->backward_weights)
-    scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_weights));
-  scratch = larger(scratch + pl_align_up(k->narrow_bytes), pl_dnn_conv_scratch_bytes(k->forward));
+    scratch = larger(scratch, pl_dnn_product_scratch_bytes(k->backward_weights));
+  scratch = larger(scratch + pl_align_up(k->narrow_bytes), pl_dnn_linear_scratch_bytes(k->forward));
   double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->in_shape) * k->features;
   *needs =
       (pl_kernel_needs){.scratch_bytes = scratch,
@@ -111,46 +120,71 @@ static void fill_needs(const pl_kernel_spec *spec, const linear_kernel *k, pl_ke
                         .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
 }
 
+/* dW = dyᵀ x, or xᵀ dy where the weight is (inner, features). */
+static pl_status make_backward_weights(linear_kernel *k) {
+  pl_dnn_product_spec spec = {.count = 1,
+                              .rows = k->transposed ? k->inner : k->features,
+                              .inner = k->lines,
+                              .cols = k->transposed ? k->features : k->inner,
+                              .left_transposed = true,
+                              .type = k->in_type,
+                              .out_type = PL_F32,
+                              .slots = 1,
+                              .threads = pl_threads_count()};
+  return pl_dnn_product_create(&spec, &k->backward_weights);
+}
+
+static pl_status make_backward_data(linear_kernel *k) {
+  pl_dnn_conv_spec spec = {.rows = 1,
+                           .in = {1, k->lines, k->inner},
+                           .out = {1, k->lines, k->features},
+                           .window = {.kernel = 1, .stride = 1},
+                           .type = k->in_type,
+                           .transposed = k->transposed};
+  return pl_dnn_conv_create(&spec, PL_DNN_BACKWARD_DATA, &k->backward_data);
+}
+
+static pl_status make_directions(const pl_kernel_spec *spec, linear_kernel *k) {
+  pl_dnn_linear_spec forward = {.lines = k->lines,
+                                .inner = k->inner,
+                                .features = k->features,
+                                .transposed = k->transposed,
+                                .bias = k->bias >= 0,
+                                .type = k->in_type,
+                                .out_type = k->out_type};
+  PL_TRY(pl_dnn_linear_create(&forward, &k->forward));
+  if (!spec->training) return PL_OK;
+  PL_TRY(make_backward_weights(k));
+  return spec->need_dx ? make_backward_data(k) : PL_OK;
+}
+
 static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                                 pl_kernel_needs *needs) {
-  pl_status status;
   const pl_op *op = spec->op;
   linear_kernel *k = pl_alloc(1, sizeof *k);
   if (!k) return PL_E_INTERNAL;
-  k->head.class = &linear_class;
-  k->space = spec->space;
-  k->weight = op->weight;
-  k->bias = op->bias;
-  int inner = (int)pl_shape_elements(op->in_shape);
-  if (op->each) inner = op->in_shape.channels;
-  k->lines = spec->rows * (int)(pl_shape_elements(op->in_shape) / inner);
-  k->features = op->out_shape.channels;
-  k->in_type = spec->in_type;
-  k->out_type = spec->out_type;
+  int64_t row = pl_shape_elements(op->in_shape);
+  int inner = op->each ? op->in_shape.channels : (int)row;
+  *k = (linear_kernel){.head = {&linear_class},
+                       .space = spec->space,
+                       .weight = op->weight,
+                       .bias = op->bias,
+                       .lines = spec->rows * (int)(row / inner),
+                       .inner = inner,
+                       .features = op->out_shape.channels,
+                       .transposed = op->transposed,
+                       .in_type = spec->in_type,
+                       .out_type = spec->out_type};
   if (spec->training && spec->in_type != spec->out_type)
     k->narrow_bytes = (size_t)k->lines * k->features * pl_dtype_bytes(spec->in_type);
-  pl_dnn_conv_spec conv = {.rows = 1,
-                           .in = {1, k->lines, inner},
-                           .out = {1, k->lines, k->features},
-                           .window = {.kernel = 1, .stride = 1},
-                           .type = spec->in_type,
-                           .out_type = spec->out_type,
-                           .bias = k->bias >= 0,
-                           .transposed = op->transposed};
-  PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_FORWARD, &k->forward));
-  conv.out_type = spec->in_type;
-  conv.bias = false;
-  if (spec->training)
-    PL_TRY_OR(failed, status,
-              pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_WEIGHTS, &k->backward_weights));
-  if (spec->training && spec->need_dx)
-    PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_DATA, &k->backward_data));
+  pl_status status = make_directions(spec, k);
+  if (status != PL_OK) {
+    linear_destroy(&k->head);
+    return status;
+  }
   fill_needs(spec, k, needs);
   *out = &k->head;
   return PL_OK;
-failed:
-  linear_destroy(&k->head);
-  return status;
 }
 
 const pl_kernel_maker pl_cpu_linear = {linear_supports, linear_prepare};

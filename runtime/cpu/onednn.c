@@ -3,8 +3,6 @@
 #include "runtime/base/memory.h"
 #include "runtime/cpu/onednn_calls.h"
 
-enum { MAX_ARGS = 5 };
-
 /* Its own weights come first: they are `weights` (allocated here) in forward and backward data, and
  * live in the scratch of the call in backward weights. */
 struct pl_dnn_conv {
@@ -14,7 +12,7 @@ struct pl_dnn_conv {
   dnnl_primitive_desc_t desc;
   dnnl_primitive_t primitive;
   dnnl_primitive_t reorder; /* weights from, or to, the master layout */
-  dnnl_memory_t source, destination, weights, bias, scratchpad;
+  dnnl_memory_t source, destination, weights, scratchpad;
   dnnl_memory_t master; /* weights in the master layout */
   void *weight_data;
   size_t weight_bytes, scratchpad_bytes;
@@ -43,7 +41,7 @@ pl_status pl_dnn_point(dnnl_memory_t memory, const void *data) {
 
 /* The dense layouts of one convolution, in oneDNN's order of dimensions (N, C, H, W). */
 typedef struct layouts {
-  dnnl_memory_desc_t x, y, bias;
+  dnnl_memory_desc_t x, y;
   dnnl_memory_desc_t weights;        /* order left to oneDNN */
   dnnl_memory_desc_t master_weights; /* (out, in, k, k) or (in, k, k, out) */
 } layouts;
@@ -52,21 +50,16 @@ static pl_status make_layouts(const pl_dnn_conv_spec *s, pl_dnn_pass pass, layou
   dnnl_dims_t x = {s->rows, s->in.channels, s->in.height, s->in.width};
   dnnl_dims_t y = {s->rows, s->out.channels, s->out.height, s->out.width};
   dnnl_dims_t w = {s->out.channels, s->in.channels, s->window.kernel, s->window.kernel};
-  dnnl_dims_t b = {s->out.channels};
   dnnl_data_type_t type = pl_dnn_data_type(s->type);
-  dnnl_data_type_t y_type = pass == PL_DNN_FORWARD ? pl_dnn_data_type(s->out_type) : type;
   dnnl_data_type_t w_type = pass == PL_DNN_BACKWARD_WEIGHTS ? dnnl_f32 : type;
   PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->x, 4, x, type, dnnl_nhwc), "layout of x"));
-  PL_TRY(
-      pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->y, 4, y, y_type, dnnl_nhwc), "layout of y"));
+  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->y, 4, y, type, dnnl_nhwc), "layout of y"));
   PL_TRY(
       pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->weights, 4, w, w_type, dnnl_format_tag_any),
                      "layout of weights"));
   dnnl_format_tag_t master = s->transposed ? dnnl_ihwo : dnnl_oihw;
-  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->master_weights, 4, w, w_type, master),
-                        "layout of weights"));
-  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->bias, 1, b, dnnl_f32, dnnl_a),
-                        "layout of bias");
+  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->master_weights, 4, w, w_type, master),
+                        "layout of weights");
 }
 
 /* The forward descriptor, which is also the hint that the backward ones want. */
@@ -81,7 +74,7 @@ static pl_status make_forward_desc(const pl_dnn_conv_spec *s, const layouts *m,
   dnnl_convolution_desc_t convolution;
   PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_forward_desc_init(
                             &convolution, dnnl_forward_training, dnnl_convolution_direct, &m->x,
-                            &weights, s->bias ? &m->bias : NULL, &m->y, stride, dilation, pad, pad),
+                            &weights, NULL, &m->y, stride, dilation, pad, pad),
                         "convolution"));
   return pl_dnn_checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, NULL),
                         "convolution");
@@ -146,7 +139,7 @@ static pl_status make_reorder(const pl_dnn_conv *conv, const dnnl_memory_desc_t 
   return status;
 }
 
-static pl_status make_memories(pl_dnn_conv *conv, const layouts *m, bool bias) {
+static pl_status make_memories(pl_dnn_conv *conv, const layouts *m) {
   bool to_master = conv->pass == PL_DNN_BACKWARD_WEIGHTS;
   const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(
       conv->desc, to_master ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
@@ -160,7 +153,6 @@ static pl_status make_memories(pl_dnn_conv *conv, const layouts *m, bool bias) {
   PL_TRY(make_memory(weights, conv->engine, &conv->weights));
   PL_TRY(make_memory(scratchpad, conv->engine, &conv->scratchpad));
   PL_TRY(make_memory(master, conv->engine, &conv->master));
-  if (bias) PL_TRY(make_memory(&m->bias, conv->engine, &conv->bias));
   return to_master ? make_reorder(conv, weights, master, &conv->reorder)
                    : make_reorder(conv, master, weights, &conv->reorder);
 }
@@ -181,7 +173,7 @@ pl_status pl_dnn_conv_create(const pl_dnn_conv_spec *spec, pl_dnn_pass pass, pl_
   PL_TRY_OR(failed, status, make_desc(spec, &m, conv));
   PL_TRY_OR(failed, status,
             pl_dnn_checked(dnnl_primitive_create(&conv->primitive, conv->desc), "convolution"));
-  PL_TRY_OR(failed, status, make_memories(conv, &m, spec->bias && pass == PL_DNN_FORWARD));
+  PL_TRY_OR(failed, status, make_memories(conv, &m));
   if (pass != PL_DNN_BACKWARD_WEIGHTS) {
     conv->weight_data = pl_alloc(conv->weight_bytes, 1);
     status = conv->weight_data ? pl_dnn_point(conv->weights, conv->weight_data) : PL_E_INTERNAL;
@@ -201,7 +193,6 @@ void pl_dnn_conv_destroy(pl_dnn_conv **conv) {
   dnnl_memory_destroy(c->source);
   dnnl_memory_destroy(c->destination);
   dnnl_memory_destroy(c->weights);
-  dnnl_memory_destroy(c->bias);
   dnnl_memory_destroy(c->scratchpad);
   dnnl_memory_destroy(c->master);
   dnnl_primitive_destroy(c->reorder);
@@ -231,18 +222,15 @@ pl_status pl_dnn_conv_load(pl_dnn_conv *conv, const void *weights) {
   return execute(conv, conv->reorder, 2, args);
 }
 
-pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, const float *bias, void *y,
-                              void *scratch) {
+pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, void *y, void *scratch) {
   PL_TRY(pl_dnn_point(conv->source, x));
   PL_TRY(pl_dnn_point(conv->destination, y));
   PL_TRY(pl_dnn_point(conv->scratchpad, scratch));
-  if (conv->bias) PL_TRY(pl_dnn_point(conv->bias, bias));
-  dnnl_exec_arg_t args[MAX_ARGS] = {{DNNL_ARG_SRC, conv->source},
-                                    {DNNL_ARG_WEIGHTS, conv->weights},
-                                    {DNNL_ARG_DST, conv->destination},
-                                    {DNNL_ARG_SCRATCHPAD, conv->scratchpad},
-                                    {DNNL_ARG_BIAS, conv->bias}};
-  return execute(conv, conv->primitive, conv->bias ? 5 : 4, args);
+  dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, conv->source},
+                            {DNNL_ARG_WEIGHTS, conv->weights},
+                            {DNNL_ARG_DST, conv->destination},
+                            {DNNL_ARG_SCRATCHPAD, conv->scratchpad}};
+  return execute(conv, conv->primitive, 4, args);
 }
 
 pl_status pl_dnn_conv_backward_data(pl_dnn_conv *conv, const void *dy, void *dx, void *scratch) {

@@ -1,5 +1,5 @@
-/* oneDNN behind one door, for convolutions in one direction; onednn_product.h is that for small
- * matrix products. No other files call oneDNN.
+/* oneDNN behind one door, for convolutions in one direction; onednn_linear.h and onednn_product.h
+ * are that for matrix products. No other files call oneDNN.
  *
  * Activations are dense (rows, height, width, channels). oneDNN chooses the order of the weights
  * for each direction; load and backward_weights translate from and to the master layout, (out, in,
@@ -21,10 +21,8 @@ typedef struct pl_dnn_conv_spec {
   int rows;
   pl_shape in, out;
   pl_window window;
-  pl_dtype type;     /* of x, dx, dy and the weights */
-  pl_dtype out_type; /* of y */
-  bool bias;         /* forward adds an f32 bias */
-  bool transposed;   /* the master layout of the weights is (in, k, k, out) */
+  pl_dtype type;   /* of activations and weights */
+  bool transposed; /* the master layout of the weights is (in, k, k, out) */
 } pl_dnn_conv_spec;
 
 /* PL_E_INTERNAL when oneDNN has no such convolution. */
@@ -37,8 +35,7 @@ size_t pl_dnn_conv_scratch_bytes(const pl_dnn_conv *conv);
 pl_status pl_dnn_conv_load(pl_dnn_conv *conv, const void *weights);
 
 /* `scratch` holds scratch_bytes, aligned to PL_ALIGNMENT. */
-pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, const float *bias, void *y,
-                              void *scratch);
+pl_status pl_dnn_conv_forward(pl_dnn_conv *conv, const void *x, void *y, void *scratch);
 pl_status pl_dnn_conv_backward_data(pl_dnn_conv *conv, const void *dy, void *dx, void *scratch);
 pl_status pl_dnn_conv_backward_weights(pl_dnn_conv *conv, const void *x, const void *dy,
                                        float *dweight, void *scratch);

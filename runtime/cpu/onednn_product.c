@@ -8,14 +8,13 @@
 /* Handles of one call; oneDNN's memory objects can't be shared between threads. */
 typedef struct slot_memory {
   dnnl_stream_t stream;
-  dnnl_memory_t left, right, bias, out, scratch;
+  dnnl_memory_t left, right, out, scratch;
 } slot_memory;
 
 struct pl_dnn_product {
   dnnl_engine_t engine;
   dnnl_primitive_t primitive;
-  dnnl_memory_desc_t left, right, bias, out, scratch;
-  bool has_bias;
+  dnnl_memory_desc_t left, right, out, scratch;
   slot_memory *slot;
   int slots;
 };
@@ -32,11 +31,9 @@ static pl_status describe(dnnl_memory_desc_t *desc, int count, int rows, int col
 }
 
 static pl_status describe_all(pl_dnn_product *p, const pl_dnn_product_spec *s) {
-  p->has_bias = s->bias;
   PL_TRY(describe(&p->left, s->count, s->rows, s->inner, s->left_transposed, s->type));
   PL_TRY(describe(&p->right, s->count, s->inner, s->cols, s->right_transposed, s->type));
-  PL_TRY(describe(&p->out, s->count, s->rows, s->cols, false, s->out_type));
-  return describe(&p->bias, 1, 1, s->cols, false, PL_F32);
+  return describe(&p->out, s->count, s->rows, s->cols, false, s->out_type);
 }
 
 /* Scratch memory is handed in, since oneDNN's own would be shared between threads. */
@@ -51,8 +48,7 @@ static pl_status make_primitive(pl_dnn_product *p) {
       pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
                      "scratchpad"));
   PL_TRY_OR(done, status,
-            pl_dnn_checked(dnnl_matmul_desc_init(&product, &p->left, &p->right,
-                                                 p->has_bias ? &p->bias : NULL, &p->out),
+            pl_dnn_checked(dnnl_matmul_desc_init(&product, &p->left, &p->right, NULL, &p->out),
                            "matrix product"));
   PL_TRY_OR(done, status,
             pl_dnn_checked(dnnl_primitive_desc_create(&desc, &product, attributes, p->engine, NULL),
@@ -76,7 +72,6 @@ static pl_status make_slot(const pl_dnn_product *p, slot_memory *slot) {
                         "stream"));
   PL_TRY(make_memory(p, &p->left, &slot->left));
   PL_TRY(make_memory(p, &p->right, &slot->right));
-  PL_TRY(make_memory(p, &p->bias, &slot->bias));
   PL_TRY(make_memory(p, &p->out, &slot->out));
   return make_memory(p, &p->scratch, &slot->scratch);
 }
@@ -108,7 +103,6 @@ void pl_dnn_product_destroy(pl_dnn_product **product) {
   for (int i = 0; i < p->slots; i++) {
     dnnl_memory_destroy(p->slot[i].left);
     dnnl_memory_destroy(p->slot[i].right);
-    dnnl_memory_destroy(p->slot[i].bias);
     dnnl_memory_destroy(p->slot[i].out);
     dnnl_memory_destroy(p->slot[i].scratch);
     dnnl_stream_destroy(p->slot[i].stream);
@@ -124,20 +118,17 @@ size_t pl_dnn_product_scratch_bytes(const pl_dnn_product *product) {
   return pl_align_up(dnnl_memory_desc_get_size(&product->scratch));
 }
 
-pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const pl_dnn_operands *operands,
-                             void *scratch) {
+pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const void *left, const void *right,
+                             void *out, void *scratch) {
   const slot_memory *memory = &product->slot[slot];
-  PL_TRY(pl_dnn_point(memory->left, operands->left));
-  PL_TRY(pl_dnn_point(memory->right, operands->right));
-  PL_TRY(pl_dnn_point(memory->out, operands->out));
+  PL_TRY(pl_dnn_point(memory->left, left));
+  PL_TRY(pl_dnn_point(memory->right, right));
+  PL_TRY(pl_dnn_point(memory->out, out));
   PL_TRY(pl_dnn_point(memory->scratch, scratch));
-  if (product->has_bias) PL_TRY(pl_dnn_point(memory->bias, operands->bias));
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, memory->left},
                                   {DNNL_ARG_WEIGHTS, memory->right},
                                   {DNNL_ARG_DST, memory->out},
-                                  {DNNL_ARG_SCRATCHPAD, memory->scratch},
-                                  {DNNL_ARG_BIAS, memory->bias}};
-  return pl_dnn_checked(
-      dnnl_primitive_execute(product->primitive, memory->stream, product->has_bias ? 5 : 4, args),
-      "matrix product");
+                                  {DNNL_ARG_SCRATCHPAD, memory->scratch}};
+  return pl_dnn_checked(dnnl_primitive_execute(product->primitive, memory->stream, 4, args),
+                        "matrix product");
 }

@@ -18,18 +18,11 @@ typedef struct pl_dnn_product_spec {
   int rows, inner, cols;
   bool left_transposed;  /* left is given as (inner, rows) */
   bool right_transposed; /* right is given as (cols, inner) */
-  bool bias;             /* (cols), f32, is added to each row of out; for a single product */
   pl_dtype type;         /* of left and right */
   pl_dtype out_type;
   int slots;   /* calls that may run at once, each with its own slot */
   int threads; /* of a call */
 } pl_dnn_product_spec;
-
-typedef struct pl_dnn_operands {
-  const void *left, *right;
-  const float *bias; /* NULL where there is none */
-  void *out;
-} pl_dnn_operands;
 
 pl_status pl_dnn_product_create(const pl_dnn_product_spec *spec, pl_dnn_product **out);
 void pl_dnn_product_destroy(pl_dnn_product **product);
@@ -38,7 +31,7 @@ void pl_dnn_product_destroy(pl_dnn_product **product);
 size_t pl_dnn_product_scratch_bytes(const pl_dnn_product *product);
 
 /* `scratch` holds scratch_bytes, aligned to PL_ALIGNMENT. */
-pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const pl_dnn_operands *operands,
-                             void *scratch);
+pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const void *left, const void *right,
+                             void *out, void *scratch);
 
 #endif
