@@ -66,7 +66,7 @@ static pl_status build_state(pl_training *t) {
   for (int k = 0; k < t->scalars; k++) {
     pl_optim_scale_rate(t->optim, t->scalar[k].param, t->scalar[k].rate);
   }
-  PL_TRY(pl_gradsum_create(space, t->leaves, &t->sums));
+  PL_TRY(pl_gradsum_create(&pl_host_device, space, t->leaves, &t->sums));
   PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
   PL_TRY(pl_boundary_create(t->comm, &t->boundary));

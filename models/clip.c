@@ -216,8 +216,10 @@ static pl_status fetch_tokens(void *context, int64_t leaf, const void **input) {
 /* The gradient of a scalar is that of the whole batch: the first leaf of all brings it into the
  * sum, the others nothing. */
 static pl_status push_scalar(const clip *m, pl_gradsum *sums, int param, double gradient) {
+  const pl_device *device = m->setup.backend->device;
   for (int64_t leaf = 0; leaf < m->leaves; leaf++) {
-    *pl_gradsum_slot(sums, leaf, param) = m->first_leaf + leaf == 0 ? (float)gradient : 0;
+    const float share = m->first_leaf + leaf == 0 ? (float)gradient : 0;
+    PL_TRY(device->put(pl_gradsum_slot(sums, leaf, param), &share, sizeof share));
     PL_TRY(pl_gradsum_push(sums, leaf, param));
   }
   return PL_OK;

@@ -80,8 +80,22 @@ static pl_status cpu_backward_apply(pl_kernel *kernel, const pl_kernel_args *arg
   return kernel->class->backward_apply(kernel, args, totals, count);
 }
 
+/* A single element has no variance either way. */
+static pl_status cpu_moments(double *statistic, const double *totals, size_t channels,
+                             double count) {
+  double unbiased = count > 1 ? count / (count - 1) : 1;
+  for (size_t c = 0; c < channels; c++) {
+    double mean = totals[c] / count;
+    double biased = totals[channels + c] / count - mean * mean;
+    statistic[c] = mean;
+    statistic[channels + c] = biased > 0 ? biased * unbiased : 0;
+  }
+  return PL_OK;
+}
+
 const pl_backend *pl_cpu_backend(void) {
   static const pl_backend backend = {.name = "cpu",
+                                     .device = &pl_host_device,
                                      .supports = cpu_supports,
                                      .prepare = cpu_prepare,
                                      .destroy = cpu_destroy,
@@ -92,6 +106,7 @@ const pl_backend *pl_cpu_backend(void) {
                                      .forward_apply = cpu_forward_apply,
                                      .backward_sums = cpu_backward_sums,
                                      .backward_apply = cpu_backward_apply,
+                                     .moments = cpu_moments,
                                      .add = pl_pointwise_add,
                                      .convert = pl_pointwise_convert};
   return &backend;

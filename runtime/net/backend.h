@@ -8,6 +8,7 @@
 #define PL_NET_BACKEND_H
 
 #include "runtime/net/graph.h"
+#include "runtime/tensor/device.h"
 
 typedef struct pl_kernel pl_kernel; /* belongs to the backend */
 
@@ -53,15 +54,16 @@ typedef struct pl_kernel_args {
 
 typedef struct pl_backend {
   const char *name;
+  const pl_device *device; /* whose memory all pointers are, but for those of load */
 
   /* NULL if the kernel can be made, else a static text that says why not. */
   const char *(*supports)(const pl_kernel_spec *spec);
   pl_status (*prepare)(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs);
   void (*destroy)(pl_kernel **kernel);
 
-  /* Reads the parameters from the compute image and the running statistics from the buffer vector;
-   * must be called before the first forward and whenever these changed. `image` and `buffers` stay
-   * valid and unchanged until the next call. */
+  /* Reads the parameters from the compute image and the running statistics from the buffer vector,
+   * both on the host; must be called before the first forward and whenever these changed. `image`
+   * and `buffers` stay valid and unchanged until the next call. */
   pl_status (*load)(pl_kernel *kernel, const void *image, const float *buffers);
 
   /* One-phase operations. */
@@ -79,6 +81,10 @@ typedef struct pl_backend {
   pl_status (*backward_sums)(pl_kernel *kernel, const pl_kernel_args *args, double *sums);
   pl_status (*backward_apply)(pl_kernel *kernel, const pl_kernel_args *args, const double *totals,
                               double count);
+
+  /* What a step contributes to the running statistics of a norm, from its totals over `count`
+   * elements per channel: per channel the mean, then per channel the unbiased variance. */
+  pl_status (*moments)(double *statistic, const double *totals, size_t channels, double count);
 
   /* to[0..n) = a + b (gradients of a value that several operations read); types alike. `to` may be
    * one of the others. */

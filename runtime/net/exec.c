@@ -16,10 +16,25 @@ static pl_status check_options(const pl_net *net, const pl_exec_options *options
   return PL_OK;
 }
 
-/* `count` zeroed elements, counted in pl_exec_bytes. */
+/* `count` zeroed elements on the device, counted in pl_exec_bytes; NULL after an error. */
 static void *reserve(pl_exec *exec, size_t count, size_t size) {
+  void *memory = NULL;
   exec->bytes += count * size;
-  return pl_alloc(count, size);
+  return exec->device->alloc(count * size, &memory) == PL_OK ? memory : NULL;
+}
+
+/* What passes between host and device. */
+static pl_status reserve_borders(pl_exec *exec) {
+  const pl_net *net = exec->net;
+  size_t leaves = (size_t)exec->options.leaves;
+  size_t outputs = pl_net_value_elements(net, net->options.output);
+  size_t sums = net->statistics > net->widest_sums ? net->statistics : net->widest_sums;
+  if (exec->device->is_host) return PL_OK;
+  exec->input = reserve(exec, pl_net_value_elements(net, net->step[0].op.output), sizeof(float));
+  exec->out = reserve(exec, leaves * outputs, sizeof *exec->out);
+  exec->dout = reserve(exec, net->options.training ? leaves * outputs : 0, sizeof *exec->dout);
+  exec->host_sums = pl_alloc(sums, sizeof *exec->host_sums);
+  return exec->input && exec->out && exec->dout && exec->host_sums ? PL_OK : PL_E_INTERNAL;
 }
 
 static pl_status reserve_memory(pl_exec *exec) {
@@ -41,7 +56,7 @@ static pl_status reserve_memory(pl_exec *exec) {
   return exec->arena[PL_ARENA_HELD] && exec->arena[PL_ARENA_SCRATCH] && exec->kernel_scratch &&
                  exec->leaf_sums && exec->totals && exec->sum_stack && exec->statistics &&
                  exec->statistic_stack && exec->time
-             ? PL_OK
+             ? reserve_borders(exec)
              : PL_E_INTERNAL;
 }
 
@@ -51,6 +66,7 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
   pl_exec *exec = pl_alloc(1, sizeof *exec);
   if (!exec) return PL_E_INTERNAL;
   exec->net = net;
+  exec->device = net->options.backend->device;
   exec->options = *options;
   PL_TRY_OR(done, status, reserve_memory(exec));
   for (int i = 0; i < net->steps; i++) {
@@ -68,17 +84,34 @@ done:
 }
 
 void pl_exec_destroy(pl_exec **exec) {
-  if (!*exec) return;
-  for (int i = 0; i < PL_ARENAS; i++) pl_free((*exec)->arena[i]);
-  pl_free((*exec)->kernel_scratch);
-  pl_free((*exec)->leaf_sums);
-  pl_free((*exec)->sum_stack);
-  pl_free((*exec)->totals);
-  pl_free((*exec)->statistics);
-  pl_free((*exec)->statistic_stack);
-  pl_free((*exec)->time);
-  pl_free(*exec);
+  pl_exec *e = *exec;
+  if (!e) return;
+  void *on_device[] = {e->arena[PL_ARENA_HELD],
+                       e->arena[PL_ARENA_SCRATCH],
+                       e->kernel_scratch,
+                       e->leaf_sums,
+                       e->sum_stack,
+                       e->totals,
+                       e->statistics,
+                       e->statistic_stack,
+                       e->input,
+                       e->out,
+                       e->dout};
+  for (size_t i = 0; i < sizeof on_device / sizeof *on_device; i++)
+    e->device->release(on_device[i]);
+  pl_free(e->host_sums);
+  pl_free(e->time);
+  pl_free(e);
   *exec = NULL;
+}
+
+pl_status pl_exec_sum_ranks(pl_exec *exec, double *values, size_t count) {
+  const pl_ranks *ranks = exec->options.ranks;
+  if (exec->device->is_host) return ranks->sum(ranks->context, values, count);
+  if (ranks->count == 1) return PL_OK;
+  PL_TRY(exec->device->get(exec->host_sums, values, count * sizeof *values));
+  PL_TRY(ranks->sum(ranks->context, exec->host_sums, count));
+  return exec->device->put(values, exec->host_sums, count * sizeof *values);
 }
 
 const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count) {
@@ -94,13 +127,28 @@ void pl_exec_draw(pl_exec *exec, uint64_t seed, uint32_t step, int64_t first_lea
   exec->draw_first_leaf = first_leaf;
 }
 
+static size_t output_bytes(const pl_exec *exec) {
+  return (size_t)exec->options.leaves *
+         pl_net_value_elements(exec->net, exec->net->options.output) * sizeof(float);
+}
+
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers) {
   pl_pass pass = {.exec = exec, .fetch = fetch, .context = context};
-  pass.out = out;
+  pass.out = exec->device->is_host ? out : exec->out;
   PL_TRY(pl_pass_forward(&pass));
+  if (pass.out != out) PL_TRY(exec->device->get(out, exec->out, output_bytes(exec)));
   exec->ran_forward = true;
   return pl_running_update(exec, buffers);
+}
+
+/* Leaf after leaf. */
+static pl_status recompute_backward(const pl_pass *pass) {
+  for (int64_t leaf = 0; leaf < pass->exec->options.leaves; leaf++) {
+    PL_TRY(pl_pass_leaf_forward(pass, leaf));
+    PL_TRY(pl_pass_leaf_backward(pass, leaf));
+  }
+  return PL_OK;
 }
 
 pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, const float *dout,
@@ -110,10 +158,10 @@ pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, co
   }
   exec->ran_forward = false;
   pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .dout = dout, .sums = sums};
-  if (!exec->options.recompute) return pl_pass_backward(&pass);
-  for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
-    PL_TRY(pl_pass_leaf_forward(&pass, leaf));
-    PL_TRY(pl_pass_leaf_backward(&pass, leaf));
+  if (!exec->device->is_host) {
+    PL_TRY(exec->device->put(exec->dout, dout, output_bytes(exec)));
+    pass.dout = exec->dout;
   }
-  return PL_OK;
+  PL_TRY(exec->options.recompute ? recompute_backward(&pass) : pl_pass_backward(&pass));
+  return pl_gradsum_flush(sums);
 }

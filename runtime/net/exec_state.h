@@ -5,8 +5,10 @@
 #include "runtime/net/exec.h"
 #include "runtime/net/plan.h"
 
+/* All memory is the device's, but for what is named otherwise. */
 struct pl_exec {
   pl_net *net;
+  const pl_device *device;
   pl_exec_options options;
   char *arena[PL_ARENAS];
   size_t arena_stride[PL_ARENAS]; /* bytes from leaf to leaf; 0 where all use the same */
@@ -21,6 +23,12 @@ struct pl_exec {
   /* Means and unbiased variances of all norms: of the leaf or scope just computed, and the stack of
    * partial sums over leaves. */
   double *statistics, *statistic_stack;
+  double
+      *host_sums; /* on the host: what is summed over ranks; NULL where all memory is the host's */
+  /* Where device and host have memory of their own: an input as it came, and the callers' outputs
+   * and their gradients, (leaves, output). */
+  void *input;
+  float *out, *dout;
   pl_exec_time *time; /* (net steps) */
 };
 
@@ -29,6 +37,7 @@ typedef struct pl_pass {
   pl_exec *exec;
   pl_exec_fetch fetch;
   void *context;
+  /* On the device: */
   float *out;        /* NULL when activations are recomputed: nobody needs the output again */
   const float *dout; /* backward */
   pl_gradsum *sums;  /* backward */
@@ -45,13 +54,16 @@ pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf);
 
 /* Running statistics (running.c). Notes those of a norm from its sums over `count` elements per
  * channel. */
-void pl_running_note(pl_exec *exec, const pl_step *step, const double *totals, double count);
+pl_status pl_running_note(pl_exec *exec, const pl_step *step, const double *totals, double count);
 
 /* Scope micro: adds those of leaf `leaf`, all noted, to the sum over leaves. */
-void pl_running_push_leaf(pl_exec *exec, int64_t leaf);
+pl_status pl_running_push_leaf(pl_exec *exec, int64_t leaf);
 
 /* Moves the running statistics in `buffers` on by one step. Collective for scopes micro and rank.
  */
 pl_status pl_running_update(pl_exec *exec, float *buffers);
+
+/* Adds `count` doubles on the device over ranks. Collective. */
+pl_status pl_exec_sum_ranks(pl_exec *exec, double *values, size_t count);
 
 #endif

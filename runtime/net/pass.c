@@ -2,10 +2,7 @@
  * must have given their sums before any goes on. Between borders leaves run one after another, so
  * that a leaf's values are still warm when the next operation reads them; a network without borders
  * is one such stretch. */
-#include <string.h>
-
 #include "runtime/base/clock.h"
-#include "runtime/base/tree.h"
 #include "runtime/net/exec_state.h"
 
 static bool is_border(const pl_net *net, int step) {
@@ -72,19 +69,25 @@ static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_
 
 static pl_status convert(const pl_net *net, pl_dtype to_type, void *to, pl_dtype from_type,
                          const void *from, size_t n) {
-  if (to_type != from_type) return net->options.backend->convert(to_type, to, from_type, from, n);
-  memcpy(to, from, n * pl_dtype_bytes(to_type));
-  return PL_OK;
+  const pl_backend *backend = net->options.backend;
+  if (to_type != from_type) return backend->convert(to_type, to, from_type, from, n);
+  return backend->device->copy(to, from, n * pl_dtype_bytes(to_type));
 }
 
 static pl_status load_input(const pl_pass *pass, int64_t leaf, const pl_step *step) {
   const pl_net *net = pass->exec->net;
+  const pl_device *device = pass->exec->device;
   pl_value value = step->op.output;
+  pl_dtype given = step->op.kind == PL_OP_TOKENS ? PL_I32 : PL_F32;
+  size_t n = pl_net_value_elements(net, value);
   const void *input = NULL;
   PL_TRY(pass->fetch(pass->context, leaf, &input));
-  return convert(net, pl_net_value_type(net, value), locate(pass, leaf, net->value[value]),
-                 step->op.kind == PL_OP_TOKENS ? PL_I32 : PL_F32, input,
-                 pl_net_value_elements(net, value));
+  if (!device->is_host) {
+    PL_TRY(device->put(pass->exec->input, input, n * pl_dtype_bytes(given)));
+    input = pass->exec->input;
+  }
+  return convert(net, pl_net_value_type(net, value), locate(pass, leaf, net->value[value]), given,
+                 input, n);
 }
 
 static pl_status store_output(const pl_pass *pass, int64_t leaf) {
@@ -103,24 +106,23 @@ static pl_status forward_step(const pl_pass *pass, int64_t leaf, const pl_step *
   if (step->needs.phase_sums == 0) return backend->forward(step->kernel, &args);
   double count = leaf_count(exec->net, step);
   PL_TRY(backend->forward_sums(step->kernel, &args, exec->leaf_sums));
-  pl_running_note(exec, step, exec->leaf_sums, count);
+  PL_TRY(pl_running_note(exec, step, exec->leaf_sums, count));
   return backend->forward_apply(step->kernel, &args, exec->leaf_sums, count);
 }
 
 /* A leaf's sums at a border go up the tree. */
-static void push_sums(pl_exec *exec, int64_t leaf, const pl_step *step) {
-  pl_tree_push_f64(exec->sum_stack, step->needs.phase_sums, exec->options.leaves, leaf,
-                   exec->leaf_sums);
+static pl_status push_sums(pl_exec *exec, int64_t leaf, const pl_step *step) {
+  return pl_device_push_f64(exec->device, exec->sum_stack, step->needs.phase_sums,
+                            exec->options.leaves, leaf, exec->leaf_sums);
 }
 
 /* All leaves have pushed: the sums over the scope. They move out of the stack because the next
  * border's sums arrive there while leaves still apply these. */
 static pl_status finish_sums(pl_exec *exec, const pl_step *step) {
-  const pl_ranks *ranks = exec->options.ranks;
   size_t n = step->needs.phase_sums;
-  memcpy(exec->totals, exec->sum_stack, n * sizeof *exec->totals);
+  PL_TRY(exec->device->copy(exec->totals, exec->sum_stack, n * sizeof *exec->totals));
   if (exec->net->options.scope != PL_NORM_GLOBAL) return PL_OK;
-  return pl_context(ranks->sum(ranks->context, exec->totals, n), "%s", step->op.name);
+  return pl_context(pl_exec_sum_ranks(exec, exec->totals, n), "%s", step->op.name);
 }
 
 /* One leaf through the steps from `begin`, a border whose totals are there or the start, up to the
@@ -145,8 +147,7 @@ static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, i
   pl_kernel_args args = forward_args(pass, leaf, &net->step[end]);
   PL_TRY(backend->forward_sums(net->step[end].kernel, &args, exec->leaf_sums));
   exec->time[end].forward_ms += pl_now_ms() - start;
-  push_sums(exec, leaf, &net->step[end]);
-  return PL_OK;
+  return push_sums(exec, leaf, &net->step[end]);
 }
 
 pl_status pl_pass_leaf_forward(const pl_pass *pass, int64_t leaf) {
@@ -161,12 +162,12 @@ pl_status pl_pass_forward(const pl_pass *pass) {
     while (end < net->steps && !is_border(net, end)) end++;
     for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
       PL_TRY(forward_stretch(pass, leaf, begin, end));
-      if (!net->wide && net->statistics > 0) pl_running_push_leaf(exec, leaf);
+      if (!net->wide && net->statistics > 0) PL_TRY(pl_running_push_leaf(exec, leaf));
     }
     if (end < net->steps) {
       const pl_step *step = &net->step[end];
       PL_TRY(finish_sums(exec, step));
-      pl_running_note(exec, step, exec->totals, scope_count(exec, step));
+      PL_TRY(pl_running_note(exec, step, exec->totals, scope_count(exec, step)));
     }
     begin = end;
   }
@@ -252,8 +253,7 @@ static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, 
   start = pl_now_ms();
   PL_TRY(backward_sums(pass, leaf, &net->step[end]));
   exec->time[end].backward_ms += pl_now_ms() - start;
-  push_sums(exec, leaf, &net->step[end]);
-  return PL_OK;
+  return push_sums(exec, leaf, &net->step[end]);
 }
 
 pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf) {

@@ -1,23 +1,14 @@
 /* Running statistics of batch norms: what each step contributes to them. */
-#include "runtime/base/tree.h"
 #include "runtime/net/exec_state.h"
 
-void pl_running_note(pl_exec *exec, const pl_step *step, const double *totals, double count) {
-  int channels = step->op.in_shape.channels;
-  double *mean = exec->statistics + step->statistic;
-  double *variance = mean + channels;
-  /* Unbiased, as PyTorch's; a single element has no variance either way. */
-  double unbiased = count > 1 ? count / (count - 1) : 1;
-  for (int c = 0; c < channels; c++) {
-    mean[c] = totals[c] / count;
-    double biased = totals[channels + c] / count - mean[c] * mean[c];
-    variance[c] = biased > 0 ? biased * unbiased : 0;
-  }
+pl_status pl_running_note(pl_exec *exec, const pl_step *step, const double *totals, double count) {
+  return exec->net->options.backend->moments(exec->statistics + step->statistic, totals,
+                                             (size_t)step->op.in_shape.channels, count);
 }
 
-void pl_running_push_leaf(pl_exec *exec, int64_t leaf) {
-  pl_tree_push_f64(exec->statistic_stack, exec->net->statistics, exec->options.leaves, leaf,
-                   exec->statistics);
+pl_status pl_running_push_leaf(pl_exec *exec, int64_t leaf) {
+  return pl_device_push_f64(exec->device, exec->statistic_stack, exec->net->statistics,
+                            exec->options.leaves, leaf, exec->statistics);
 }
 
 static void move_on(float *running, const double *statistic, double share, int channels,
@@ -41,7 +32,11 @@ pl_status pl_running_update(pl_exec *exec, float *buffers) {
     share = 1.0 / ranks->count;
   }
   if (net->options.scope != PL_NORM_GLOBAL) {
-    PL_TRY(ranks->sum(ranks->context, statistics, net->statistics));
+    PL_TRY(pl_exec_sum_ranks(exec, statistics, net->statistics));
+  }
+  if (!exec->device->is_host) {
+    PL_TRY(exec->device->get(exec->host_sums, statistics, net->statistics * sizeof *statistics));
+    statistics = exec->host_sums;
   }
   const pl_space *space = pl_graph_space(net->graph);
   for (int i = 0; i < net->steps; i++) {

@@ -6,36 +6,52 @@
 #include "runtime/base/tree.h"
 
 struct pl_gradsum {
+  const pl_device *device;
   const pl_space *space;
   int64_t leaves;
   float *sums;        /* (pl_tree_depth(leaves), elements): the stack of partial sums */
+  float *totals;      /* (elements) on the host: the lowest of the stack, or a copy of it */
   int64_t *next_leaf; /* (params): the leaf that each parameter expects */
+  int *completed;     /* (params): those to be fetched, in the order of their completion */
+  int completed_count;
   pl_gradsum_done done;
   void *context;
 };
 
-pl_status pl_gradsum_create(const pl_space *space, int64_t leaves, pl_gradsum **out) {
-  pl_status status = PL_OK;
+static pl_status reserve(pl_gradsum *sums) {
+  size_t bytes = (size_t)pl_space_elements(sums->space) * sizeof *sums->sums;
+  size_t params = (size_t)pl_space_params(sums->space);
+  void *stack = NULL;
+  PL_TRY(sums->device->alloc((size_t)pl_tree_depth(sums->leaves) * bytes, &stack));
+  sums->sums = stack;
+  sums->totals = sums->device->is_host ? sums->sums : pl_alloc(bytes, 1);
+  sums->next_leaf = pl_alloc(params, sizeof *sums->next_leaf);
+  sums->completed = pl_alloc(params, sizeof *sums->completed);
+  return sums->totals && sums->next_leaf && sums->completed ? PL_OK : PL_E_INTERNAL;
+}
+
+pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
+                            pl_gradsum **out) {
+  *out = NULL;
   pl_gradsum *sums = pl_alloc(1, sizeof *sums);
   if (!sums) return PL_E_INTERNAL;
+  sums->device = device;
   sums->space = space;
   sums->leaves = leaves;
-  sums->sums = pl_alloc((size_t)pl_tree_depth(leaves),
-                        (size_t)pl_space_elements(space) * sizeof *sums->sums);
-  sums->next_leaf = pl_alloc((size_t)pl_space_params(space), sizeof *sums->next_leaf);
-  if (!sums->sums || !sums->next_leaf) {
-    status = PL_E_INTERNAL;
-    pl_gradsum_destroy(&sums);
-  }
+  pl_status status = reserve(sums);
+  if (status != PL_OK) pl_gradsum_destroy(&sums);
   *out = sums;
   return status;
 }
 
 void pl_gradsum_destroy(pl_gradsum **sums) {
-  if (!*sums) return;
-  pl_free((*sums)->sums);
-  pl_free((*sums)->next_leaf);
-  pl_free(*sums);
+  pl_gradsum *s = *sums;
+  if (!s) return;
+  if (s->totals != s->sums) pl_free(s->totals);
+  s->device->release(s->sums);
+  pl_free(s->next_leaf);
+  pl_free(s->completed);
+  pl_free(s);
   *sums = NULL;
 }
 
@@ -53,15 +69,8 @@ float *pl_gradsum_slot(pl_gradsum *sums, int64_t leaf, int param) {
   return region(sums, pl_tree_slot(sums->leaves, leaf), pl_space_param(sums->space, param));
 }
 
-/* Small parameters are not worth waking the team. */
-static void add_blocks(float *restrict lower, const float *restrict upper, int64_t blocks) {
-#pragma omp parallel for schedule(static) if (blocks > 16)
-  for (int64_t block = 0; block < blocks; block++) {
-    float *to = lower + block * PL_BLOCK;
-    const float *from = upper + block * PL_BLOCK;
-#pragma omp simd
-    for (int i = 0; i < PL_BLOCK; i++) to[i] += from[i];
-  }
+static pl_status tell_done(const pl_gradsum *sums, int param) {
+  return sums->done ? sums->done(sums->context, param) : PL_OK;
 }
 
 pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
@@ -72,11 +81,27 @@ pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
   }
   int top = pl_tree_slot(sums->leaves, leaf);
   for (int merges = pl_tree_merges(sums->leaves, leaf); merges > 0; merges--, top--) {
-    add_blocks(region(sums, top - 1, p), region(sums, top, p), p->blocks);
+    PL_TRY(sums->device->add_f32(region(sums, top - 1, p), region(sums, top, p),
+                                 (size_t)p->blocks * PL_BLOCK));
   }
   bool last = leaf == sums->leaves - 1;
   sums->next_leaf[param] = last ? 0 : leaf + 1;
-  return last && sums->done ? sums->done(sums->context, param) : PL_OK;
+  if (!last) return PL_OK;
+  if (sums->device->is_host) return tell_done(sums, param);
+  sums->completed[sums->completed_count++] = param;
+  return PL_OK;
 }
 
-const float *pl_gradsum_total(const pl_gradsum *sums) { return sums->sums; }
+pl_status pl_gradsum_flush(pl_gradsum *sums) {
+  int count = sums->completed_count;
+  sums->completed_count = 0;
+  for (int i = 0; i < count; i++) {
+    const pl_param *p = pl_space_param(sums->space, sums->completed[i]);
+    PL_TRY(sums->device->get(sums->totals + p->first_block * PL_BLOCK, region(sums, 0, p),
+                             (size_t)p->blocks * PL_BLOCK * sizeof(float)));
+    PL_TRY(tell_done(sums, sums->completed[i]));
+  }
+  return PL_OK;
+}
+
+const float *pl_gradsum_total(const pl_gradsum *sums) { return sums->totals; }

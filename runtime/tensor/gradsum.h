@@ -3,32 +3,43 @@
  * For each leaf in order, whoever differentiates writes a parameter's gradient into
  * pl_gradsum_slot(…) and then calls pl_gradsum_push(…): partial sums of finished subtrees are
  * merged at once, while they are warm. After the last local leaf a parameter's sum is complete and
- * stands in pl_gradsum_total. Parameters may arrive in any order, and a parameter's leaf i+1 may
- * arrive before another parameter's leaf i. */
+ * stands in pl_gradsum_total, on a device other than the host's after the next pl_gradsum_flush.
+ * Parameters may arrive in any order, and a parameter's leaf i+1 may arrive before another
+ * parameter's leaf i. */
 #ifndef PL_TENSOR_GRADSUM_H
 #define PL_TENSOR_GRADSUM_H
 
+#include "runtime/tensor/device.h"
 #include "runtime/tensor/space.h"
 
 typedef struct pl_gradsum pl_gradsum;
 
-/* Called when the sum of a parameter over all local leaves is complete. */
+/* Called when the sum of a parameter over all local leaves stands in the vector of totals, in the
+ * order in which parameters were completed. */
 typedef pl_status (*pl_gradsum_done)(void *context, int param);
 
-/* Sums over `leaves` local leaves. Memory: pl_tree_depth(leaves) vectors of the space's size. */
-pl_status pl_gradsum_create(const pl_space *space, int64_t leaves, pl_gradsum **out);
+/* Sums over `leaves` local leaves in memory of `device`. Memory: pl_tree_depth(leaves) vectors of
+ * the space's size there, and one on the host where that is another. */
+pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
+                            pl_gradsum **out);
 void pl_gradsum_destroy(pl_gradsum **sums);
 
 void pl_gradsum_on_done(pl_gradsum *sums, pl_gradsum_done done, void *context);
 
-/* Where the gradient of `param` for local leaf `leaf` is to be written, in the master layout; all
- * elements must be written, padding must be left alone (it is zero). */
+/* Where the gradient of `param` for local leaf `leaf` is to be written, in the master layout and in
+ * memory of the device; all elements must be written, padding must be left alone (it is zero). */
 float *pl_gradsum_slot(pl_gradsum *sums, int64_t leaf, int param);
 
-/* Says that the slot is written; merges, and calls `done` after the last leaf. */
+/* Says that the slot is written; merges, and calls `done` after the last leaf (on another device
+ * than the host's: the next flush does). */
 pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param);
 
-/* The vector of totals (pl_space_elements floats), complete for parameters that are done. */
+/* Fetches the sums completed since the last flush and calls `done` for each. Nothing to do on the
+ * host. */
+pl_status pl_gradsum_flush(pl_gradsum *sums);
+
+/* The vector of totals on the host (pl_space_elements floats), complete for parameters that are
+ * done. */
 const float *pl_gradsum_total(const pl_gradsum *sums);
 
 #endif

@@ -263,6 +263,15 @@ static pl_status backward_apply(pl_kernel *k, const pl_kernel_args *a, const dou
   return PL_OK;
 }
 
+static pl_status moments(double *statistic, const double *totals, size_t channels, double count) {
+  for (size_t c = 0; c < channels; c++) {
+    double mean = totals[c] / count, variance = totals[channels + c] / count - mean * mean;
+    statistic[c] = mean;
+    statistic[channels + c] = (variance > 0 ? variance : 0) * (count > 1 ? count / (count - 1) : 1);
+  }
+  return PL_OK;
+}
+
 static pl_status add(pl_dtype type, void *to, const void *a, const void *b, size_t n) {
   for (size_t i = 0; i < n; i++) pl_put(type, to, i, pl_get(type, a, i) + pl_get(type, b, i));
   return PL_OK;
@@ -276,6 +285,7 @@ static pl_status convert(pl_dtype to_type, void *to, pl_dtype from_type, const v
 
 const pl_backend *pl_reference_backend(void) {
   static const pl_backend backend = {.name = "reference",
+                                     .device = &pl_host_device,
                                      .supports = supports,
                                      .prepare = prepare,
                                      .destroy = destroy,
@@ -286,6 +296,7 @@ const pl_backend *pl_reference_backend(void) {
                                      .forward_apply = forward_apply,
                                      .backward_sums = backward_sums,
                                      .backward_apply = backward_apply,
+                                     .moments = moments,
                                      .add = add,
                                      .convert = convert};
   return &backend;

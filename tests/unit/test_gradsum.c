@@ -73,7 +73,7 @@ static void totals_are_tree_sums(void **state) {
     int64_t leaves = leaf_counts[k];
     pl_gradsum *sums = NULL;
     seen counts = {{0}};
-    CHECK_OK(pl_gradsum_create(space, leaves, &sums));
+    CHECK_OK(pl_gradsum_create(&pl_host_device, space, leaves, &sums));
     pl_gradsum_on_done(sums, note_done, &counts);
     /* Twice: the second step must not see the first. Leaf by leaf, then parameter by parameter. */
     for (int64_t leaf = 0; leaf < leaves; leaf++) {
@@ -98,7 +98,7 @@ static void leaves_out_of_order_are_refused(void **state) {
   (void)state;
   pl_space *space = make_space();
   pl_gradsum *sums = NULL;
-  CHECK_OK(pl_gradsum_create(space, 4, &sums));
+  CHECK_OK(pl_gradsum_create(&pl_host_device, space, 4, &sums));
   CHECK_FAILS(PL_E_INTERNAL, "leaf 1 came where 0 is due", pl_gradsum_push(sums, 1, 2));
   pl_gradsum_destroy(&sums);
   pl_space_destroy(&space);

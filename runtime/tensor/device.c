@@ -1,0 +1,58 @@
+#include "runtime/tensor/device.h"
+
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/tree.h"
+
+static pl_status host_alloc(size_t bytes, void **out) {
+  *out = pl_alloc(bytes, 1);
+  return *out ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status host_copy(void *to, const void *from, size_t bytes) {
+  memcpy(to, from, bytes);
+  return PL_OK;
+}
+
+static pl_status host_finish(void) { return PL_OK; }
+
+/* Small vectors are not worth waking the team. */
+enum { CHUNK = 1024, FEW = 16 * CHUNK };
+
+static pl_status host_add_f32(float *restrict to, const float *restrict from, size_t n) {
+#pragma omp parallel for schedule(static) if (n > FEW)
+  for (size_t first = 0; first < n; first += CHUNK) {
+    size_t end = n - first < CHUNK ? n : first + CHUNK;
+#pragma omp simd
+    for (size_t i = first; i < end; i++) to[i] += from[i];
+  }
+  return PL_OK;
+}
+
+static pl_status host_add_f64(double *restrict to, const double *restrict from, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) to[i] += from[i];
+  return PL_OK;
+}
+
+const pl_device pl_host_device = {.name = "cpu",
+                                  .is_host = true,
+                                  .alloc = host_alloc,
+                                  .release = pl_free,
+                                  .put = host_copy,
+                                  .get = host_copy,
+                                  .copy = host_copy,
+                                  .finish = host_finish,
+                                  .add_f32 = host_add_f32,
+                                  .add_f64 = host_add_f64};
+
+pl_status pl_device_push_f64(const pl_device *device, double *sums, size_t width, int64_t leaves,
+                             int64_t leaf, const double *values) {
+  int top = pl_tree_slot(leaves, leaf);
+  PL_TRY(device->copy(sums + (size_t)top * width, values, width * sizeof *values));
+  for (int merges = pl_tree_merges(leaves, leaf); merges > 0; merges--, top--) {
+    PL_TRY(device->add_f64(sums + (size_t)(top - 1) * width, sums + (size_t)top * width, width));
+  }
+  return PL_OK;
+}
