@@ -119,7 +119,25 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
 pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out) {
   *out = NULL;
   if (!pl_config_reads_texts(config)) return PL_OK;
-  return pl_tokenizer_open(config->data.vocabulary, out);
+  PL_TRY(pl_tokenizer_open(config->data.vocabulary, out));
+  char hash[PL_HASH_TEXT];
+  pl_hash_text(pl_tokenizer_hash(*out), hash);
+  const char *expected = config->data.vocabulary_hash;
+  if (expected[0] == '\0' || strcmp(hash, expected) == 0) return PL_OK;
+  pl_tokenizer_close(out);
+  return PL_FAIL(
+      PL_E_DATA,
+      "the vocabulary in %s holds other merges (%s) than data.vocabulary_hash says (%s): "
+      "texts would become other tokens",
+      config->data.vocabulary, hash, expected);
+}
+
+pl_status pl_vocabulary_setting(pl_config *config) {
+  pl_tokenizer *tokenizer = NULL;
+  PL_TRY(pl_tokenizer_setting(config, &tokenizer));
+  if (tokenizer) pl_hash_text(pl_tokenizer_hash(tokenizer), config->data.vocabulary_hash);
+  pl_tokenizer_close(&tokenizer);
+  return PL_OK;
 }
 
 pl_status pl_precision_setting(const pl_config *config, pl_dtype *precision) {

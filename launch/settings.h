@@ -38,6 +38,9 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
  * Not collective. */
 pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out);
 
+/* Fills in data.vocabulary_hash, or refuses a vocabulary that is not the one it names. */
+pl_status pl_vocabulary_setting(pl_config *config);
+
 /* The type of activations: `auto` is bf16 where the processor computes in it, else f32. PL_E_USAGE
  * where bf16 is asked for and can't be had. */
 pl_status pl_precision_setting(const pl_config *config, pl_dtype *precision);

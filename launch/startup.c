@@ -53,15 +53,15 @@ static pl_status load(const char *const *operands, int count, pl_config *config)
 
 static pl_status read_config(const char *const *operands, int count, pl_config *config) {
   PL_TRY(load(operands, count, config));
-  /* From here on the folder has its name and the precision its type, in the saved configuration
-   * too: a resumed run computes as it began, or is refused. */
+  /* From here on the folder has its name, the precision its type and the vocabulary its content, in
+   * the saved configuration too: a resumed run computes as it began, or is refused. */
   char folder[PL_PATH_MAX];
   pl_config_run_dir(config, folder);
   PL_TRY(set_run_dir(config, folder));
   pl_dtype precision;
   PL_TRY(pl_precision_setting(config, &precision));
   config->train.precision = precision == PL_BF16 ? PL_CFG_PRECISION_BF16 : PL_CFG_PRECISION_F32;
-  return PL_OK;
+  return pl_vocabulary_setting(config);
 }
 
 pl_status pl_startup_config(pl_comm *comm, const char *const *operands, int count,

@@ -105,8 +105,9 @@ typedef struct pl_config {
     char train[PL_CONFIG_TEXT], val[PL_CONFIG_TEXT]; /* dataset folders */
     int64_t workers;                                 /* loader threads per rank; 0: auto */
     int64_t shuffle_block, shuffle_window;
-    int64_t skip_limit;              /* corrupt samples tolerated per rank */
-    char vocabulary[PL_CONFIG_TEXT]; /* file of byte-pair merges */
+    int64_t skip_limit;                   /* corrupt samples tolerated per rank */
+    char vocabulary[PL_CONFIG_TEXT];      /* file of byte-pair merges */
+    char vocabulary_hash[PL_CONFIG_TEXT]; /* of the merges; empty: any */
   } data;
   struct {
     int64_t encoder, stem; /* pl_cfg_encoder, pl_cfg_stem: enumerated keys are int64_t */

@@ -70,7 +70,9 @@ const pl_key pl_keys[] = {
             "consecutive samples kept together while shuffling"),
     INTEGER(FIXED, data.shuffle_window, "256", 1, 1e6, "blocks among which samples are mixed"),
     INTEGER(FREE, data.skip_limit, "100", 0, 1e9, "corrupt samples tolerated per rank"),
-    TEXT(FIXED, data.vocabulary, "", "clip, siglip: file of byte-pair merges, plain or gzip"),
+    TEXT(FREE, data.vocabulary, "", "clip, siglip: file of byte-pair merges, plain or gzip"),
+    TEXT(FIXED, data.vocabulary_hash, "",
+         "clip, siglip: the merges that the vocabulary must hold; empty: filled in by the run"),
 
     CHOICE(FIXED, model.encoder, "resnet18",
            "resnet18|resnet34|resnet50|vit_tiny|vit_small|vit_base|vit_large", "the encoder"),

@@ -67,6 +67,8 @@ int32_t pl_tokenizer_end(const pl_tokenizer *tokenizer) {
   return pl_tokenizer_start(tokenizer) + 1;
 }
 
+pl_hash128 pl_tokenizer_hash(const pl_tokenizer *tokenizer) { return tokenizer->merges.hash; }
+
 void pl_tokenizer_scratch_free(pl_tokenizer_scratch *scratch) {
   if (!scratch->work) return;
   pl_text_work_free(&scratch->work->text);

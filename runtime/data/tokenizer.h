@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
 typedef struct pl_tokenizer pl_tokenizer;
@@ -43,6 +44,8 @@ void pl_tokenizer_close(pl_tokenizer **tokenizer);
 int pl_tokenizer_vocabulary(const pl_tokenizer *tokenizer);
 int32_t pl_tokenizer_start(const pl_tokenizer *tokenizer);
 int32_t pl_tokenizer_end(const pl_tokenizer *tokenizer);
+/* Names the merges: two files with the same hash give the same ids. */
+pl_hash128 pl_tokenizer_hash(const pl_tokenizer *tokenizer);
 
 /* Memory of one thread's encoding, reused from call to call; all zero at the start. Beside what the
  * longest text so far needed it holds 1 MiB of words and their ids. */
