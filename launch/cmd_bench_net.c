@@ -13,6 +13,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/base/threads.h"
+#include "runtime/base/tree.h"
 #include "runtime/cpu/cpu.h"
 #include "runtime/net/exec.h"
 #include "runtime/optim/optim.h"
@@ -124,7 +125,7 @@ static pl_status compile(bench *b) {
                           .ranks = &b->ranks};
   PL_TRY(pl_exec_create(b->net, &exec, &b->exec));
   PL_TRY(pl_slice_create(b->space, 1, 0, &b->slice));
-  PL_TRY(pl_gradsum_create(&pl_host_device, b->space, b->leaves, &b->sums));
+  PL_TRY(pl_gradsum_create(&pl_host_device, b->space, b->leaves, PL_TREE_WHOLE, &b->sums));
   pl_optim_options sgd = {.kind = PL_OPTIM_SGD, .momentum = 0.9, .weight_decay = 1e-4};
   return pl_optim_create(b->space, b->slice, &b->ranks, &sgd, &b->optim);
 }

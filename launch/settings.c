@@ -116,6 +116,19 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
   return s;
 }
 
+int64_t pl_parts_setting(const pl_config *config) {
+  enum { USUAL_PARTS = 64 };
+  int64_t leaves = config->batch.global / config->batch.micro;
+  if (config->batch.parts > 0) return config->batch.parts;
+  return leaves < USUAL_PARTS ? leaves : USUAL_PARTS;
+}
+
+int pl_parts_levels(const pl_config *config, int ranks) {
+  int levels = 0;
+  for (int64_t parts = pl_parts_setting(config); (int64_t)ranks << levels < parts;) levels++;
+  return levels;
+}
+
 pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out) {
   *out = NULL;
   if (!pl_config_reads_texts(config)) return PL_OK;

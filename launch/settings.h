@@ -38,6 +38,13 @@ pl_schedule pl_schedule_settings(const pl_config *config, const pl_lengths *leng
  * Not collective. */
 pl_status pl_tokenizer_setting(const pl_config *config, pl_tokenizer **out);
 
+/* In how many parts of the batch gradients are summed: batch.parts, or for 0 as many as there are
+ * micro-batches, up to 64. */
+int64_t pl_parts_setting(const pl_config *config);
+
+/* Levels that the tree of one of `ranks` ranks has above the parts. */
+int pl_parts_levels(const pl_config *config, int ranks);
+
 /* Fills in data.vocabulary_hash, or refuses a vocabulary that is not the one it names. */
 pl_status pl_vocabulary_setting(pl_config *config);
 

@@ -48,6 +48,16 @@ static pl_status check_ranks(const pl_comm *comm, const pl_config *config) {
   return PL_OK;
 }
 
+/* More ranks than parts: each still gets a share, but sums lie in another order than on fewer. */
+static void warn_of_parts(const pl_training *t) {
+  long long parts = (long long)pl_parts_setting(t->config);
+  if (pl_comm_rank(t->comm) != 0 || pl_comm_size(t->comm) <= parts) return;
+  PL_WARN(
+      "%d ranks are more than the %lld parts of the batch (batch.parts): the last bits of the "
+      "result will not be those of fewer ranks",
+      pl_comm_size(t->comm), parts);
+}
+
 static pl_status on_gradient(void *context, int param) {
   pl_training *t = context;
   return pl_grad_reduce_ready(t->reduce, pl_gradsum_total(t->sums), param);
@@ -66,7 +76,8 @@ static pl_status build_state(pl_training *t) {
   for (int k = 0; k < t->scalars; k++) {
     pl_optim_scale_rate(t->optim, t->scalar[k].param, t->scalar[k].rate);
   }
-  PL_TRY(pl_gradsum_create(&pl_host_device, space, t->leaves, &t->sums));
+  PL_TRY(pl_gradsum_create(&pl_host_device, space, t->leaves,
+                           pl_parts_levels(t->config, pl_comm_size(t->comm)), &t->sums));
   PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
   PL_TRY(pl_boundary_create(t->comm, &t->boundary));
@@ -285,6 +296,7 @@ static pl_status prepare(pl_training *t, const char *hosts) {
   PL_TRY(pl_training_saver_prepare(t));
   PL_TRY(pl_comm_agree(t->comm, start_loader(t)));
   log_plan(t);
+  warn_of_parts(t);
   return pl_comm_agree(t->comm, tell_start(t, hosts));
 }
 

@@ -8,6 +8,7 @@
 static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *out) {
   pl_training *t = context;
   (void)leaf; /* the loader serves leaves in the order in which they are asked for */
+  pl_comm_alive(t->comm, t->state.step, "training"); /* a step over many leaves may take long */
   pl_loader_leaf ready;
   PL_TRY(pl_loader_next(t->loader, &ready));
   *out = (pl_leaf_input){.images = ready.images, .tokens = ready.tokens};

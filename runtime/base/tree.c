@@ -20,47 +20,34 @@ void pl_tree_part(int64_t leaves, int ranks, int rank, int64_t *first, int64_t *
   }
 }
 
-int pl_tree_merges(int64_t n, int64_t leaf) {
-  /* Walk down to the leaf. Going right at a node means that this node's sum is completed as soon as
-   * its right part is, so merges after the leaf = right turns since the last left turn. */
-  int merges = 0;
-  while (n > 1) {
+pl_tree_push pl_tree_place(int64_t n, int levels, int64_t leaf) {
+  /* Walk down to the leaf. Every right turn leaves the finished left part's sum below on the stack,
+   * and a node's sum is completed as soon as its right part is: so what the last leaf of a part
+   * completes is as many nodes as there were right turns since the last left turn. */
+  int slot = 0, turns = 0;
+  for (; n > 1 && levels > 0; levels--) {
     int64_t left = n / 2;
     if (leaf < left) {
       n = left;
-      merges = 0;
-    } else {
-      leaf -= left;
-      n -= left;
-      merges++;
-    }
-  }
-  return merges;
-}
-
-int pl_tree_slot(int64_t n, int64_t leaf) {
-  /* Every right turn leaves the finished left part's sum below on the stack. */
-  int slot = 0;
-  while (n > 1) {
-    int64_t left = n / 2;
-    if (leaf < left) {
-      n = left;
+      turns = 0;
     } else {
       leaf -= left;
       n -= left;
       slot++;
+      turns++;
     }
   }
-  return slot;
+  int in_order = leaf > 0; /* is added to the leaves before it */
+  return (pl_tree_push){.slot = slot + in_order, .merges = in_order + (leaf == n - 1 ? turns : 0)};
 }
 
-int pl_tree_depth(int64_t n) {
+int pl_tree_depth(int64_t n, int levels) {
   int depth = 1;
-  while (n > 1) {
+  for (; n > 1 && levels > 0; levels--) {
     n -= n / 2;
     depth++;
   }
-  return depth;
+  return depth + (n > 1);
 }
 
 /* Elements summed at a time: a chunk and the partial sums of all tree levels stay in the
@@ -120,9 +107,10 @@ void pl_tree_sum_f64(double *out, const double *from, int pieces, size_t stride,
 }
 
 void pl_tree_push_f64(double *sums, size_t width, int64_t n, int64_t leaf, const double *values) {
-  int top = pl_tree_slot(n, leaf);
+  pl_tree_push push = pl_tree_place(n, PL_TREE_WHOLE, leaf);
+  int top = push.slot;
   memcpy(sums + (size_t)top * width, values, width * sizeof *values);
-  for (int merges = pl_tree_merges(n, leaf); merges > 0; merges--, top--) {
+  for (int merges = push.merges; merges > 0; merges--, top--) {
     double *lower = sums + (size_t)(top - 1) * width;
     const double *upper = sums + (size_t)top * width;
     for (size_t i = 0; i < width; i++) lower[i] += upper[i];

@@ -16,16 +16,20 @@
  * ranks <= leaves for every rank to own at least one. */
 void pl_tree_part(int64_t leaves, int ranks, int rank, int64_t *first, int64_t *count);
 
-/* When leaves 0 … n-1 arrive in order and each is pushed on a stack of partial sums: how many times
- * the two topmost sums are merged (lower += upper) after leaf `leaf`. After the last leaf one sum
- * is left. */
-int pl_tree_merges(int64_t n, int64_t leaf);
+/* Leaves 0 … n-1 arrive in order, and each is pushed on a stack of partial sums. */
+typedef struct pl_tree_push {
+  int slot;   /* position on the stack where the leaf is pushed */
+  int merges; /* how many times the two topmost sums are then merged: lower += upper */
+} pl_tree_push;
 
-/* Position on that stack where leaf `leaf` is pushed. */
-int pl_tree_slot(int64_t n, int64_t leaf);
+/* For a tree that is cut below `levels` splits: what is left there is summed in order of its
+ * leaves, which needs less of the stack. After the last leaf one sum is left. */
+pl_tree_push pl_tree_place(int64_t n, int levels, int64_t leaf);
 
-/* Stack positions needed for n leaves: 1 + ceil(log2(n)). */
-int pl_tree_depth(int64_t n);
+/* Stack positions needed. */
+int pl_tree_depth(int64_t n, int levels);
+
+enum { PL_TREE_WHOLE = 64 }; /* as many levels as there can be: depth is 1 + ceil(log2(n)) */
 
 /* out[0..n) = tree sum of `pieces` arrays of n elements that lie `stride` >= n elements apart in
  * `from`. `out` may be the first piece, and may not overlap the pieces otherwise. Threaded; the

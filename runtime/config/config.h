@@ -147,6 +147,7 @@ typedef struct pl_config {
   } augment;
   struct {
     int64_t global, micro; /* samples */
+    int64_t parts;         /* whose gradients are summed apart; 0: by the number of micro-batches */
     int64_t activations;
   } batch;
   struct {

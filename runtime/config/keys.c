@@ -139,6 +139,9 @@ const pl_key pl_keys[] = {
 
     INTEGER(FIXED, batch.global, "256", 2, 1 << 24, "samples per step over all ranks"),
     INTEGER(FIXED, batch.micro, "64", 1, 65536, "samples per micro-batch"),
+    WORD(
+        FIXED, batch.parts, "auto", 0, 1 << 20, "auto", 0,
+        "most ranks with the same bits as one; each doubling holds one more gradient. auto: to 64"),
     CHOICE(FREE, batch.activations, "keep", "keep|recompute",
            "until the backward pass, or computed again"),
 

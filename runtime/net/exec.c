@@ -41,7 +41,7 @@ static pl_status reserve_memory(pl_exec *exec) {
   const pl_net *net = exec->net;
   const size_t *bytes = net->arena_bytes;
   bool keeps = net->options.training && !exec->options.recompute;
-  size_t depth = (size_t)pl_tree_depth(exec->options.leaves);
+  size_t depth = (size_t)pl_tree_depth(exec->options.leaves, PL_TREE_WHOLE);
   exec->arena_stride[PL_ARENA_HELD] = keeps ? bytes[PL_ARENA_HELD] : 0;
   exec->arena[PL_ARENA_HELD] =
       reserve(exec, keeps ? (size_t)exec->options.leaves : 1, bytes[PL_ARENA_HELD]);

@@ -49,9 +49,10 @@ const pl_device pl_host_device = {.name = "cpu",
 
 pl_status pl_device_push_f64(const pl_device *device, double *sums, size_t width, int64_t leaves,
                              int64_t leaf, const double *values) {
-  int top = pl_tree_slot(leaves, leaf);
+  pl_tree_push push = pl_tree_place(leaves, PL_TREE_WHOLE, leaf);
+  int top = push.slot;
   PL_TRY(device->copy(sums + (size_t)top * width, values, width * sizeof *values));
-  for (int merges = pl_tree_merges(leaves, leaf); merges > 0; merges--, top--) {
+  for (int merges = push.merges; merges > 0; merges--, top--) {
     PL_TRY(device->add_f64(sums + (size_t)(top - 1) * width, sums + (size_t)top * width, width));
   }
   return PL_OK;

@@ -9,7 +9,8 @@ struct pl_gradsum {
   const pl_device *device;
   const pl_space *space;
   int64_t leaves;
-  float *sums;        /* (pl_tree_depth(leaves), elements): the stack of partial sums */
+  int levels;         /* of the tree */
+  float *sums;        /* (pl_tree_depth(leaves, levels), elements): the stack of partial sums */
   float *totals;      /* (elements) on the host: the lowest of the stack, or a copy of it */
   int64_t *next_leaf; /* (params): the leaf that each parameter expects */
   int *completed;     /* (params): those to be fetched, in the order of their completion */
@@ -22,7 +23,7 @@ static pl_status reserve(pl_gradsum *sums) {
   size_t bytes = (size_t)pl_space_elements(sums->space) * sizeof *sums->sums;
   size_t params = (size_t)pl_space_params(sums->space);
   void *stack = NULL;
-  PL_TRY(sums->device->alloc((size_t)pl_tree_depth(sums->leaves) * bytes, &stack));
+  PL_TRY(sums->device->alloc((size_t)pl_tree_depth(sums->leaves, sums->levels) * bytes, &stack));
   sums->sums = stack;
   sums->totals = sums->device->is_host ? sums->sums : pl_alloc(bytes, 1);
   sums->next_leaf = pl_alloc(params, sizeof *sums->next_leaf);
@@ -31,13 +32,14 @@ static pl_status reserve(pl_gradsum *sums) {
 }
 
 pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
-                            pl_gradsum **out) {
+                            int levels, pl_gradsum **out) {
   *out = NULL;
   pl_gradsum *sums = pl_alloc(1, sizeof *sums);
   if (!sums) return PL_E_INTERNAL;
   sums->device = device;
   sums->space = space;
   sums->leaves = leaves;
+  sums->levels = levels;
   pl_status status = reserve(sums);
   if (status != PL_OK) pl_gradsum_destroy(&sums);
   *out = sums;
@@ -66,7 +68,8 @@ static float *region(const pl_gradsum *sums, int position, const pl_param *param
 }
 
 float *pl_gradsum_slot(pl_gradsum *sums, int64_t leaf, int param) {
-  return region(sums, pl_tree_slot(sums->leaves, leaf), pl_space_param(sums->space, param));
+  int slot = pl_tree_place(sums->leaves, sums->levels, leaf).slot;
+  return region(sums, slot, pl_space_param(sums->space, param));
 }
 
 static pl_status tell_done(const pl_gradsum *sums, int param) {
@@ -79,8 +82,9 @@ pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
     return PL_FAIL(PL_E_INTERNAL, "gradient of \"%s\": leaf %lld came where %lld is due", p->name,
                    (long long)leaf, (long long)sums->next_leaf[param]);
   }
-  int top = pl_tree_slot(sums->leaves, leaf);
-  for (int merges = pl_tree_merges(sums->leaves, leaf); merges > 0; merges--, top--) {
+  pl_tree_push push = pl_tree_place(sums->leaves, sums->levels, leaf);
+  int top = push.slot;
+  for (int merges = push.merges; merges > 0; merges--, top--) {
     PL_TRY(sums->device->add_f32(region(sums, top - 1, p), region(sums, top, p),
                                  (size_t)p->blocks * PL_BLOCK));
   }

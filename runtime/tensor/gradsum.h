@@ -18,10 +18,11 @@ typedef struct pl_gradsum pl_gradsum;
  * order in which parameters were completed. */
 typedef pl_status (*pl_gradsum_done)(void *context, int param);
 
-/* Sums over `leaves` local leaves in memory of `device`. Memory: pl_tree_depth(leaves) vectors of
- * the space's size there, and one on the host where that is another. */
+/* Sums over `leaves` local leaves in memory of `device`, in a tree of at most `levels` levels
+ * (pl_tree_place). Memory: pl_tree_depth(leaves, levels) vectors of the space's size there, and one
+ * on the host where that is another. */
 pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
-                            pl_gradsum **out);
+                            int levels, pl_gradsum **out);
 void pl_gradsum_destroy(pl_gradsum **sums);
 
 void pl_gradsum_on_done(pl_gradsum *sums, pl_gradsum_done done, void *context);

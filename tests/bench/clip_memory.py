@@ -4,7 +4,7 @@ Two small towers are trained for a step on one rank at both batches, and the gro
 what it consists of.
 
     tests/bench/clip_memory.py PLENUM DATASET VOCABULARY [--small 1024] [--large 32768]
-        [--micro 64] [--embedding 512] [--width 64] [--json] [key=value ...]
+        [--micro 64] [--parts 64] [--embedding 512] [--width 64] [--json] [key=value ...]
 """
 import argparse
 import json
@@ -28,7 +28,7 @@ model:
   text: {{width: {width}, layers: 2, heads: 2, context: 24}}
 method: {{name: clip, embedding: {embedding}, temperature: 0.07}}
 augment: {{preset: none}}
-batch: {{global: {batch}, micro: {micro}, activations: recompute}}
+batch: {{global: {batch}, micro: {micro}, parts: {parts}, activations: recompute}}
 optim: {{name: adamw, lr: 1.0e-3, warmup: 0 steps}}
 train: {{steps: 1, diagnostics: never}}
 checkpoint: {{every: 0 steps}}
@@ -44,14 +44,15 @@ def train(args, batch):
         config.write_text(CONFIG.format(
             dir=run, dataset=pathlib.Path(args.dataset).resolve(),
             vocabulary=pathlib.Path(args.vocabulary).resolve(), width=args.width,
-            embedding=args.embedding, batch=batch, micro=args.micro))
+            embedding=args.embedding, batch=batch, micro=args.micro, parts=args.parts))
         done = subprocess.run([args.plenum, "train", config, *args.overrides],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             sys.exit(done.stdout)
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     parameters = next(line["parameters"] for line in lines if "parameters" in line)
-    sums = 1 + math.ceil(math.log2(batch // args.micro))
+    leaves = batch // args.micro
+    sums = 1 + math.ceil(math.log2(min(leaves, args.parts))) + (leaves > args.parts)
     return {
         "peak": max(line["memory_mb"] for line in lines if "memory_mb" in line),
         # The step's own account: activations of a micro-batch, embeddings, loss, tokens.
@@ -68,6 +69,7 @@ def main():
     parser.add_argument("--small", type=int, default=1024)
     parser.add_argument("--large", type=int, default=32768)
     parser.add_argument("--micro", type=int, default=64)
+    parser.add_argument("--parts", type=int, default=64)
     parser.add_argument("--embedding", type=int, default=512)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--json", action="store_true")

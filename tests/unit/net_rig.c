@@ -61,7 +61,7 @@ void rig_create(net_rig *rig, const rig_options *options) {
                                   .recompute = options->recompute,
                                   .ranks = options->ranks ? options->ranks : &rig->alone};
   CHECK_OK(pl_exec_create(rig->net, &exec_options, &rig->exec));
-  CHECK_OK(pl_gradsum_create(&pl_host_device, rig->space, rig->leaves, &rig->sums));
+  CHECK_OK(pl_gradsum_create(&pl_host_device, rig->space, rig->leaves, PL_TREE_WHOLE, &rig->sums));
   rig->leaf_in = (size_t)options->rows * (size_t)pl_shape_elements(options->shape);
   rig->leaf_out = (size_t)options->rows * (size_t)pl_net_output_features(rig->net);
   rig->image = pl_alloc(pl_space_image_bytes(rig->space), 1);

@@ -54,7 +54,7 @@ static void make(step_rig *rig, int vocabulary) {
   CHECK_OK(pl_method_prepare(rig->method));
   pl_tree_part(c->batch.global / c->batch.micro, pl_comm_size(comm), pl_comm_rank(comm),
                &rig->first_leaf, &leaves);
-  CHECK_OK(pl_gradsum_create(&pl_host_device, state->space, leaves, &rig->sums));
+  CHECK_OK(pl_gradsum_create(&pl_host_device, state->space, leaves, PL_TREE_WHOLE, &rig->sums));
   CHECK_OK(pl_grad_reduce_create(comm, state->space, state->slice, &rig->reduce));
   pl_gradsum_on_done(rig->sums, on_gradient, rig);
   rig->gradient = must_alloc((size_t)state->slice->blocks * PL_BLOCK, sizeof *rig->gradient);

@@ -67,9 +67,10 @@ static void tree_sums_do_not_depend_on_ranks(void **state) {
         double sums[16];
         int64_t first, count;
         pl_tree_part(leaves, ranks, rank, &first, &count);
-        assert_true(pl_tree_depth(count) <= 16);
+        assert_true(pl_tree_depth(count, PL_TREE_WHOLE) <= 16);
         for (int64_t i = 0; i < count; i++) {
-          assert_true(pl_tree_slot(count, i) < pl_tree_depth(count));
+          assert_true(pl_tree_place(count, PL_TREE_WHOLE, i).slot <
+                      pl_tree_depth(count, PL_TREE_WHOLE));
           pl_tree_push_f64(sums, 1, count, i, &leaf[first + i]);
         }
         parts[rank] = sums[0];
