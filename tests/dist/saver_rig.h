@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "launch/saver.h"
+#include "launch/train/saver.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "tests/dist/ranks.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "launch/embedding_file.h"
+#include "launch/judge/embedding_file.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "tests/dist/ranks.h"

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "launch/command.h"
-#include "launch/gallery.h"
+#include "launch/gallery/gallery.h"
 #include "launch/settings.h"
 #include "launch/state.h"
 #include "runtime/base/file.h"

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "launch/report_page.h"
+#include "launch/report/page.h"
 #include "runtime/base/log.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/page.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/data_rows.h"
+#include "launch/pack/rows.h"
 #include "tests/fuzz/fuzz.h"
 
 static void broken(const char *what) {

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "launch/data_webdataset.h"
+#include "launch/pack/webdataset.h"
 #include "runtime/base/log.h"
 #include "runtime/base/utf8.h"
 #include "tests/fuzz/fuzz.h"

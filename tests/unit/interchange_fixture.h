@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_INTERCHANGE_FIXTURE_H
 #define TESTS_UNIT_INTERCHANGE_FIXTURE_H
 
-#include "launch/interchange.h"
+#include "launch/interchange/interchange.h"
 #include "runtime/base/file.h"
 
 enum { MODEL_VOCABULARY = 40 };

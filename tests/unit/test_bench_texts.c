@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "launch/bench_texts.h"
+#include "launch/bench/texts.h"
 #include "runtime/base/utf8.h"
 #include "tests/check.h"
 #include "tests/unit/tokens_fixture.h"

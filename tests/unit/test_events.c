@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launch/events.h"
+#include "launch/train/events.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "tests/check.h"

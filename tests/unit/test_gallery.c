@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "launch/gallery_parts.h"
+#include "launch/gallery/parts.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
 #include "tests/check.h"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/picture.h"
+#include "launch/gallery/picture.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/data/decode.h"

@@ -1,5 +1,5 @@
 /* launch/report: whole pages of small runs. */
-#include "launch/report.h"
+#include "launch/report/report.h"
 
 #include <stdlib.h>
 #include <string.h>

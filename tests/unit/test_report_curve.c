@@ -1,7 +1,7 @@
 /* launch/report: curves and axes before they are drawn. */
 #include <string.h>
 
-#include "launch/report_curve.h"
+#include "launch/report/curve.h"
 #include "runtime/base/random.h"
 #include "tests/check.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/report_run.h"
+#include "launch/report/run.h"
 #include "runtime/base/log.h"
 #include "tests/check.h"
 

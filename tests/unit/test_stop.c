@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launch/stop.h"
+#include "launch/train/stop.h"
 #include "tests/check.h"
 
 /* Runs `body` in a process of its own and gives how it ended, as of waitpid. */

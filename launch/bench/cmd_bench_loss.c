@@ -1,0 +1,251 @@
+/* plenum bench loss: the rate of a loss, forward and backward, beside the rate of plain f32 matrix
+ * products on the same threads. Useful work are the three products Q·Kᵀ twice and W·K, 2B²d
+ * floating-point operations each, for clip and siglip in both directions; everything else counts as
+ * lost time. Measurements alternate, since a shared machine's speed drifts. Collective; rates are
+ * sums over ranks. */
+#include <math.h>
+#include <stdio.h>
+
+#include "launch/bench/bench.h"
+#include "launch/bench/products.h"
+#include "losses/clip.h"
+#include "losses/ntxent.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/random.h"
+
+enum { NTXENT, CLIP, SIGLIP };
+static const char *const loss_names[] = {"ntxent", "clip", "siglip"};
+
+enum { SLABS = 8 }; /* some tenths of a second of products on two cores */
+
+typedef enum series { SERIES_SQUARE, SERIES_TILES, SERIES_LOSS, SERIES_RATIO, SERIES_ALL } series;
+
+typedef struct bench {
+  int64_t loss; /* NTXENT … SIGLIP */
+  int64_t batch, width, micro, repeats;
+  double temperature, bias;
+
+  int ranks, threads;
+  pl_pair_sweep *views;       /* of ntxent */
+  pl_clip_loss *pairs;        /* of the others */
+  const pl_pair_sweep *sweep; /* the one that is there, or its part for images */
+  float *z, *dz;              /* (local rows, width): views, or images */
+  float *y, *dy;              /* texts; NULL for ntxent */
+  pl_contrast_figures figures;
+  size_t peak_bytes; /* resident, of the rank that has most, before the products' buffers */
+  pl_slab_product square;
+  pl_sweep_products tiles;
+  double rates[SERIES_ALL][PL_BENCH_REPEATS];
+} bench;
+
+/* ---- what is measured ---- */
+
+static pl_status run_square(void *state, double *flops) {
+  bench *b = state;
+  return pl_slab_product_run(&b->square, SLABS, flops);
+}
+
+static pl_status run_tiles(void *state, double *flops) {
+  bench *b = state;
+  return pl_sweep_products_run(&b->tiles, flops);
+}
+
+static pl_status run_loss(void *state, double *flops) {
+  bench *b = state;
+  double rows = (double)pl_pair_total_rows(b->sweep), by_scale, by_bias;
+  double of_sweep = 6.0 * rows * (double)pl_pair_local_rows(b->sweep) * (double)b->width;
+  *flops += b->loss == NTXENT ? of_sweep : 2 * of_sweep;
+  if (b->loss == NTXENT)
+    return pl_ntxent(b->views, b->z, (int)b->micro, b->temperature, false, &b->figures, b->dz);
+  return pl_clip(b->pairs, b->z, b->y, -log(b->temperature), b->bias, false, &b->figures, b->dz,
+                 b->dy, &by_scale, &by_bias);
+}
+
+static const pl_bench_work works[] = {
+    [SERIES_SQUARE] = run_square, [SERIES_TILES] = run_tiles, [SERIES_LOSS] = run_loss};
+
+/* ---- making it ---- */
+
+/* A unit row; the two views of a sample are as near as those of a half-trained encoder. */
+static void make_row(float *row, int64_t width, int64_t sample, int64_t view) {
+  pl_random common = pl_random_stream(1, PL_RANDOM_TEST, 0, (uint64_t)sample, 0);
+  pl_random own = pl_random_stream(2, PL_RANDOM_TEST, (uint64_t)view, (uint64_t)sample, 0);
+  double square = 0;
+  for (int64_t k = 0; k < width; k++) {
+    row[k] = pl_random_normal(&common) + pl_random_normal(&own);
+    square += (double)row[k] * row[k];
+  }
+  for (int64_t k = 0; k < width; k++) row[k] /= (float)sqrt(square);
+}
+
+static pl_status make_embeddings(bench *b) {
+  int64_t rows = pl_pair_local_rows(b->sweep), first = pl_pair_first_row(b->sweep);
+  bool pairs = b->loss != NTXENT;
+  size_t n = (size_t)(rows * b->width);
+  b->z = pl_alloc(n, sizeof *b->z);
+  b->dz = pl_alloc(n, sizeof *b->dz);
+  b->y = pairs ? pl_alloc(n, sizeof *b->y) : NULL;
+  b->dy = pairs ? pl_alloc(n, sizeof *b->dy) : NULL;
+  if (!b->z || !b->dz || (pairs && (!b->y || !b->dy))) return PL_E_INTERNAL;
+  for (int64_t i = 0; i < rows; i++) {
+    int64_t leaf = (first + i) / (2 * b->micro), within = (first + i) % (2 * b->micro);
+    int64_t sample = pairs ? first + i : leaf * b->micro + within % b->micro;
+    make_row(b->z + i * b->width, b->width, sample, pairs ? 0 : within / b->micro);
+    if (pairs) make_row(b->y + i * b->width, b->width, sample, 1);
+  }
+  return PL_OK;
+}
+
+static int64_t leaf_rows(const bench *b) { return b->loss == NTXENT ? 2 * b->micro : b->micro; }
+
+static pl_status make_loss(bench *b, pl_comm *comm) {
+  const pl_pair_options shapes = {
+      .width = (int)b->width, .leaf_rows = (int)leaf_rows(b), .leaves = b->batch / leaf_rows(b)};
+  if (b->loss == NTXENT) {
+    PL_TRY(pl_pair_sweep_create(comm, &shapes, &b->views));
+    b->sweep = b->views;
+  } else {
+    pl_clip_kind kind = b->loss == CLIP ? PL_CLIP_SOFTMAX : PL_CLIP_SIGMOID;
+    PL_TRY(pl_clip_loss_create(comm, kind, &shapes, &b->pairs));
+    b->sweep = pl_clip_loss_sweep(b->pairs);
+  }
+  return PL_OK;
+}
+
+static pl_status make_products(bench *b) {
+  double flops = 2.0 * PL_SLAB * PL_SLAB * PL_SLAB * SLABS;
+  PL_TRY(pl_slab_product_make(PL_SLAB, &b->square));
+  return pl_sweep_products_make(pl_pair_shapes(b->sweep), b->threads, flops, &b->tiles);
+}
+
+static pl_status run(void *state, pl_comm *comm) {
+  bench *b = state;
+  const pl_bench_rounds rounds = {
+      .references = SERIES_LOSS, .work = works, .repeats = b->repeats, .values = b->rates};
+  b->ranks = pl_comm_size(comm);
+  b->threads = pl_bench_threads(comm);
+  PL_TRY(make_loss(b, comm));
+  PL_TRY(pl_comm_agree(comm, make_embeddings(b)));
+  double warm_up;
+  PL_TRY(pl_bench_gflops(comm, run_loss, b, &warm_up));
+  PL_TRY(pl_bench_peak(comm, &b->peak_bytes));
+  PL_TRY(pl_comm_agree(comm, make_products(b)));
+  return pl_bench_alternate(comm, &rounds, b);
+}
+
+/* ---- telling ---- */
+
+static size_t loss_bytes(const bench *b) {
+  return b->loss == NTXENT ? pl_pair_sweep_bytes(b->views) : pl_clip_loss_bytes(b->pairs);
+}
+
+static double gather_ms(const bench *b) {
+  return b->loss == NTXENT ? pl_pair_gather_ms(b->views) : pl_clip_gather_ms(b->pairs);
+}
+
+static const char *const series_words[SERIES_ALL] = {
+    [SERIES_SQUARE] = "f32 product, 2048 x 2048 x 2048",
+    [SERIES_TILES] = "f32 products, tiles as in the loss",
+    [SERIES_LOSS] = "forward and backward",
+    [SERIES_RATIO] = "share of the round's better product",
+};
+static const char *const series_keys[SERIES_ALL] = {
+    [SERIES_SQUARE] = "square_gflops",
+    [SERIES_TILES] = "tiles_gflops",
+    [SERIES_LOSS] = "loss_gflops",
+    [SERIES_RATIO] = "ratio",
+};
+
+static void print_text(void *state) {
+  static const pl_spread_format rate = {36, 8, 1, " GFLOP/s"}, share = {36, 8, 3, "         "};
+  bench *b = state;
+  const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
+  double embeddings = (double)b->batch * (double)b->width * sizeof(float);
+  printf("%s, batch of %lld rows, width %lld, tiles %d x %d, %d ranks with %d threads\n",
+         loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
+         shapes->tile_cols, b->ranks, b->threads);
+  for (series s = 0; s < SERIES_ALL; s++) {
+    pl_spread_print(s == SERIES_RATIO ? &share : &rate, series_words[s],
+                    pl_spread_of(b->rates[s], b->repeats));
+    putchar('\n');
+  }
+  printf("%-36s %8.1f MB = %.2f x the embeddings\n", "memory of the loss",
+         (double)loss_bytes(b) * 1e-6, (double)loss_bytes(b) / embeddings);
+  printf("%-36s %8.1f MB = %.2f x the embeddings\n", "peak resident memory after one step",
+         (double)b->peak_bytes * 1e-6, (double)b->peak_bytes / embeddings);
+  printf("%-36s %8.3f ms\n", "last gather", gather_ms(b));
+}
+
+static void print_json(void *state) {
+  bench *b = state;
+  const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
+  printf(
+      "{\"kind\": \"%s\", \"batch\": %lld, \"width\": %lld, \"tile\": [%d, %d], \"ranks\": %d, "
+      "\"threads\": %d",
+      loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
+      shapes->tile_cols, b->ranks, b->threads);
+  for (series s = 0; s < SERIES_ALL; s++) {
+    pl_spread_print_json(series_keys[s], pl_spread_of(b->rates[s], b->repeats));
+  }
+  printf(", \"loss_bytes\": %zu, \"peak_resident_bytes\": %zu, \"gather_ms\": %.6g, \"loss\": ",
+         loss_bytes(b), b->peak_bytes, gather_ms(b));
+  printf("%.9g}\n", b->figures.loss);
+}
+
+static void release(void *state) {
+  bench *b = state;
+  pl_slab_product_free(&b->square);
+  pl_sweep_products_free(&b->tiles);
+  pl_pair_sweep_destroy(&b->views);
+  pl_clip_loss_destroy(&b->pairs);
+  pl_free(b->z);
+  pl_free(b->dz);
+  pl_free(b->y);
+  pl_free(b->dy);
+}
+
+static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
+                       pl_bench_asked *asked) {
+  bench *b = state;
+  b->batch = 8192;
+  b->width = 512;
+  b->micro = 128;
+  b->repeats = 5;
+  b->temperature = 0.1;
+  b->bias = -10;
+  const pl_option table[] = {
+      {"loss", PL_OPTION_CHOICE, &b->loss, "the loss", 0, 0, "ntxent|clip|siglip"},
+      {"batch", PL_OPTION_INT, &b->batch, "rows of the batch: views of ntxent, else pairs", 1,
+       1 << 24, NULL},
+      {"width", PL_OPTION_INT, &b->width, "width of the embeddings", 1, 1 << 16, NULL},
+      {"micro", PL_OPTION_INT, &b->micro, "samples of a micro-batch", 1, 1 << 20, NULL},
+      {"temperature", PL_OPTION_REAL, &b->temperature, "temperature of the loss", 1e-3, 1e3, NULL},
+      {"bias", PL_OPTION_REAL, &b->bias, "bias of siglip", -1e3, 1e3, NULL},
+      {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, PL_BENCH_REPEATS, NULL},
+      {"json", PL_OPTION_FLAG, &asked->json, "one object instead of text", 0, 0, NULL},
+      {0}};
+  int operands = 0;
+  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped));
+  if (!asked->helped && b->batch % leaf_rows(b) != 0)
+    return PL_FAIL(PL_E_USAGE, "--batch %lld is no multiple of the %lld rows of a micro-batch",
+                   (long long)b->batch, (long long)leaf_rows(b));
+  return PL_OK;
+}
+
+static pl_status bench_loss(pl_comm *comm, const pl_command *command, int argc, char **argv) {
+  static const pl_bench frame = {.bytes = sizeof(bench),
+                                 .collective = true,
+                                 .parse = parse,
+                                 .run = run,
+                                 .print_text = print_text,
+                                 .print_json = print_json,
+                                 .release = release};
+  return pl_bench_command(&frame, comm, command, argc, argv);
+}
+
+const pl_command pl_cmd_bench_loss = {
+    .name = "bench loss",
+    .operands = "",
+    .summary = "the rate of a loss beside that of plain matrix products, and its memory",
+    .run = bench_loss,
+};
