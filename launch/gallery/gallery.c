@@ -130,6 +130,7 @@ int pl_gallery_choose(const pl_gallery *gallery, int wanted, int64_t *places) {
       int64_t label = classes < wanted ? i % classes : (int64_t)i * classes / wanted;
       place = find_unchosen(gallery, (int32_t)label, places, count);
     }
+    if (classes == 0 && gallery->count >= wanted) place = i * gallery->count / wanted;
     if (place < 0) place = find_unchosen(gallery, -1, places, count);
     if (place >= 0) places[count++] = place;
   }
@@ -139,6 +140,21 @@ int pl_gallery_choose(const pl_gallery *gallery, int wanted, int64_t *places) {
 void pl_gallery_class_name(const pl_gallery *gallery, int32_t label, FILE *out) {
   const char *name = label >= 0 ? pl_dataset_class_name(gallery->dataset, label) : NULL;
   pl_html_text(out, name ? name : "no label");
+}
+
+void pl_gallery_sample_name(const pl_gallery *gallery, int64_t place, FILE *out) {
+  enum { CAPTION_MAX = 256 };
+  char caption[CAPTION_MAX];
+  int64_t sample = gallery->sample[place];
+  if (gallery->classes > 0) {
+    pl_gallery_class_name(gallery, gallery->labels[place], out);
+  } else if (pl_dataset_caption_count(gallery->dataset, sample) > 0 &&
+             pl_dataset_read_caption(gallery->dataset, sample, 0, caption, sizeof caption) ==
+                 PL_OK) {
+    pl_html_text(out, caption);
+  } else {
+    fprintf(out, "sample %lld", (long long)sample);
+  }
 }
 
 pl_status pl_gallery_read(const pl_gallery *gallery, int64_t place, pl_image *image, bool *whole) {

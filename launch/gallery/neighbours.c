@@ -101,8 +101,9 @@ static pl_status write_query(const pl_gallery *g, query *q, FILE *out) {
     fprintf(out, "</b><span>%d of %d alike</span></div>\n<ol class=\"neighbours\">", alike,
             q->found);
   } else {
-    fprintf(out, "\"><b>sample %lld</b></div>\n<ol class=\"neighbours\">",
-            (long long)g->sample[q->place]);
+    fputs("\"><b>", out);
+    pl_gallery_sample_name(g, q->place, out);
+    fputs("</b></div>\n<ol class=\"neighbours\">", out);
   }
   for (int i = 0; i < q->found; i++) PL_TRY(write_neighbour(g, q, &q->kept[i], out));
   fputs("</ol></div>\n", out);

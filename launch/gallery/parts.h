@@ -33,9 +33,13 @@ pl_status pl_gallery_views(const pl_gallery *gallery, FILE *out);
 /* The style of all three. */
 void pl_gallery_style(FILE *out);
 
-/* Chooses up to `wanted` samples: of as many classes as possible, spread evenly over all of them.
+/* Chooses up to `wanted` samples: of as many classes as possible, spread evenly over all of them;
+ * without classes spread evenly over the samples.
  * Writes their places, returns their number. */
 int pl_gallery_choose(const pl_gallery *gallery, int wanted, int64_t *places);
+
+/* What a sample is called, escaped: its class, else its first caption, else its number. */
+void pl_gallery_sample_name(const pl_gallery *gallery, int64_t place, FILE *out);
 
 /* The name of a class, escaped; "no label" for what is none. */
 void pl_gallery_class_name(const pl_gallery *gallery, int32_t label, FILE *out);
