@@ -67,7 +67,7 @@ static const char *type_text(const pl_key *key) {
   return "";
 }
 
-enum { RANGE_TEXT = 4 * PL_REAL_TEXT };
+enum { TYPE_TEXT = 256, RANGE_TEXT = 4 * PL_REAL_TEXT };
 /* "0 to 1", ">= 0", "auto or 0 to 1024"; nothing for what has no numbers. */
 static void print_range(const pl_key *key, char out[RANGE_TEXT]) {
   out[0] = '\0';
@@ -92,7 +92,9 @@ void pl_config_print_keys(FILE *out) {
     char range[RANGE_TEXT];
     print_range(key, range);
     const char *initial = key->initial ? key->initial : "by preset";
-    fprintf(out, row, key->name, type_text(key), *initial == '\0' ? "-" : initial, range,
-            key->help);
+    bool several = key->type == PL_KEY_CHOICE && key->shape == PL_KEY_LIST;
+    char type[TYPE_TEXT];
+    snprintf(type, sizeof type, several ? "list of %s" : "%s", type_text(key));
+    fprintf(out, row, key->name, type, *initial == '\0' ? "-" : initial, range, key->help);
   }
 }
