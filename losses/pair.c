@@ -312,7 +312,8 @@ pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z) {
 static pl_status sum_figures(pl_pair_sweep *sweep, int width, double *total) {
   int leaf_rows = sweep->options.leaf_rows;
   int64_t leaves = sweep->local_rows / leaf_rows;
-  double *sums = pl_alloc((size_t)pl_tree_depth(leaves, PL_TREE_WHOLE) * (size_t)width, sizeof *sums);
+  double *sums =
+      pl_alloc((size_t)pl_tree_depth(leaves, PL_TREE_WHOLE) * (size_t)width, sizeof *sums);
   if (!sums) return PL_E_INTERNAL;
   for (int64_t leaf = 0; leaf < leaves; leaf++) {
     double of_leaf[PL_PAIR_MAX_FIGURES] = {0};
