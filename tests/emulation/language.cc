@@ -1,0 +1,214 @@
+#include "tests/emulation/language.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#include <memory>
+#include <vector>
+
+#include "tests/emulation/queue.h"
+#include "tests/emulation/runtime.h"
+
+emulated_index threadIdx, blockIdx, blockDim, gridDim;
+
+namespace {
+
+const unsigned WARP = 32;
+const size_t STACK_BYTES = 256 << 10;
+
+enum class state { unstarted, ready, at_sync, at_exchange, returned };
+
+/* A stack that runs threads of blocks to their end, one after another. */
+struct fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+};
+
+struct thread {
+  state now;
+  fiber *on;        /* where it waits */
+  const char *file; /* at_sync: the place */
+  int line;
+  unsigned mask; /* at_exchange: lanes that take part */
+  unsigned from; /* and the one whose value it wants */
+  uint64_t given, got;
+};
+
+/* The block under way. */
+std::vector<thread> threads;
+const std::function<void()> *body;
+unsigned current, started, alive, syncing;
+bool backwards;
+
+ucontext_t scheduler;
+std::vector<std::unique_ptr<fiber>> fibers;
+std::vector<fiber *> idle;
+fiber *running;
+
+[[noreturn]] void give_up(const char *what) {
+  fprintf(stderr, "emulated device code: %s (block %u of %u, thread %u of %u)\n", what, blockIdx.x,
+          gridDim.x, current, blockDim.x);
+  abort();
+}
+
+void make_current(unsigned index) {
+  current = index;
+  threadIdx.x = index;
+}
+
+/* All that have not returned are at __syncthreads: they go on. */
+void release_sync() {
+  if (syncing == 0 || syncing < alive) return;
+  const thread *first = nullptr;
+  for (thread &t : threads) {
+    if (t.now != state::at_sync) continue;
+    if (!first) first = &t;
+    if (t.line != first->line || strcmp(t.file, first->file) != 0)
+      give_up("threads of a block wait at different places");
+    t.now = state::ready;
+  }
+  syncing = 0;
+}
+
+bool takes_part(const thread &t, unsigned mask) {
+  return t.now == state::at_exchange && t.mask == mask;
+}
+
+/* All lanes of `mask` that have not returned are there: each gets the value that it wants. */
+void release_exchange(unsigned warp, unsigned mask) {
+  unsigned first = warp * WARP, last = min(first + WARP, (unsigned)threads.size());
+  for (unsigned i = first; i < last; i++) {
+    bool named = mask >> (i - first) & 1;
+    if (named && threads[i].now != state::returned && !takes_part(threads[i], mask)) return;
+  }
+  for (unsigned i = first; i < last; i++) {
+    thread &t = threads[i];
+    if (!takes_part(t, mask)) continue;
+    if (first + t.from >= last || !takes_part(threads[first + t.from], mask))
+      give_up("a shuffle reads from a lane that takes no part");
+    t.got = threads[first + t.from].given;
+  }
+  for (unsigned i = first; i < last; i++) {
+    if (takes_part(threads[i], mask)) threads[i].now = state::ready;
+  }
+}
+
+/* Whoever returns may be the one that others waited for. */
+void thread_returned() {
+  threads[current].now = state::returned;
+  alive--;
+  release_sync();
+  unsigned warp = current / WARP, first = warp * WARP;
+  for (unsigned i = first; i < first + WARP && i < threads.size(); i++) {
+    if (threads[i].now == state::at_exchange) release_exchange(warp, threads[i].mask);
+  }
+}
+
+/* The next thread in the order of turns; false: all have been started. */
+bool start_next() {
+  if (started == threads.size()) return false;
+  make_current(backwards ? (unsigned)threads.size() - 1 - started : started);
+  started++;
+  return true;
+}
+
+void fiber_main() {
+  for (;;) {
+    fiber *self = running;
+    while (start_next()) {
+      threads[current].now = state::ready;
+      threads[current].on = self;
+      (*body)();
+      thread_returned();
+    }
+    idle.push_back(self);
+    swapcontext(&self->context, &scheduler);
+  }
+}
+
+fiber *an_idle_fiber() {
+  if (idle.empty()) {
+    fibers.push_back(std::make_unique<fiber>());
+    fiber *f = fibers.back().get();
+    f->stack.reset(new char[STACK_BYTES]);
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack.get();
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_link = nullptr;
+    makecontext(&f->context, fiber_main, 0);
+    idle.push_back(f);
+  }
+  fiber *f = idle.back();
+  idle.pop_back();
+  return f;
+}
+
+void switch_to(fiber *f) {
+  running = f;
+  swapcontext(&scheduler, &f->context);
+}
+
+/* The current thread lets others run until it is ready. */
+void wait_here() {
+  unsigned me = current;
+  while (threads[me].now != state::ready) swapcontext(&threads[me].on->context, &scheduler);
+  make_current(me);
+}
+
+void run_block() {
+  size_t count = threads.size();
+  alive = (unsigned)count;
+  started = syncing = 0;
+  for (thread &t : threads) t.now = state::unstarted;
+  while (alive > 0) {
+    bool ran = false;
+    for (size_t i = 0; i < count; i++) {
+      thread &t = threads[backwards ? count - 1 - i : i];
+      if (t.now != state::ready && t.now != state::unstarted) continue;
+      ran = true;
+      switch_to(t.now == state::ready ? t.on : an_idle_fiber());
+    }
+    if (!ran) give_up("threads wait for others that never come");
+  }
+}
+
+}  // namespace
+
+void emulated_turn_backwards(bool on) { backwards = on; }
+
+unsigned emulated_lane(void) { return current % WARP; }
+
+void emulated_sync(const char *file, int line) {
+  thread &t = threads[current];
+  t.now = state::at_sync;
+  t.file = file;
+  t.line = line;
+  syncing++;
+  release_sync();
+  wait_here();
+}
+
+uint64_t emulated_exchange(unsigned mask, uint64_t bits, unsigned from) {
+  unsigned warp = current / WARP;
+  if (!(mask >> emulated_lane() & 1)) give_up("a thread is not in its own mask");
+  thread &t = threads[current];
+  t.now = state::at_exchange;
+  t.mask = mask;
+  t.from = from;
+  t.given = bits;
+  release_exchange(warp, mask);
+  wait_here();
+  return t.got;
+}
+
+void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread) {
+  threads.resize(threads_per_block);
+  body = &thread;
+  blockDim.x = (unsigned)threads_per_block;
+  gridDim.x = (unsigned)blocks;
+  for (size_t block = 0; block < blocks; block++) {
+    blockIdx.x = (unsigned)block;
+    run_block();
+  }
+}

@@ -1,0 +1,21 @@
+/* Between the parts of the emulation. */
+#ifndef TESTS_EMULATION_QUEUE_H
+#define TESTS_EMULATION_QUEUE_H
+
+#include <stddef.h>
+
+#include <functional>
+
+/* Runs `thread` for every thread of every block (language.cc). */
+void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread);
+
+/* Memory of the emulated device (device_memory.cc): only queued work may touch it. */
+void *device_memory_take(size_t bytes); /* NULL: there is not that much; else full of 0xFF */
+void device_memory_give(void *memory);
+size_t device_memory_free(void);
+size_t device_memory_total(void);
+bool device_memory_holds(const void *memory, size_t bytes); /* all of it within one block */
+void device_memory_open(void);                              /* queued work begins */
+void device_memory_close(void);
+
+#endif

@@ -1,0 +1,219 @@
+/* The emulated runtime: one device, whose work is done when somebody waits for it. */
+#include <cublasLt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <deque>
+
+#include "tests/emulation/language.h"
+#include "tests/emulation/queue.h"
+#include "tests/emulation/runtime.h"
+
+struct CUstream_st {
+  std::deque<std::function<void()>> work;
+};
+struct CUevent_st {
+  cudaStream_t stream;
+};
+struct cublasLtContext {
+  int unused;
+};
+
+namespace {
+
+emulated_host host = {1, 13000, 9, 0};
+cudaError_t last_error = cudaSuccess;
+
+cudaError_t remember(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+void drain(cudaStream_t stream) {
+  device_memory_open();
+  while (!stream->work.empty()) {
+    std::function<void()> work = std::move(stream->work.front());
+    stream->work.pop_front();
+    work();
+  }
+  device_memory_close();
+}
+
+/* There is one stream: memory that is given back waits for it. */
+cudaStream_t only_stream;
+
+void check_device_memory(const void *memory, size_t bytes) {
+  if (device_memory_holds(memory, bytes)) return;
+  fprintf(stderr, "emulated runtime: %zu bytes at %p are not the device's\n", bytes, memory);
+  abort();
+}
+
+}  // namespace
+
+void emulated_host_is(const emulated_host *wanted) { host = *wanted; }
+
+void emulated_enqueue(cudaStream_t stream, std::function<void()> work) {
+  stream->work.push_back(std::move(work));
+}
+
+void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
+                     std::function<void()> thread) {
+  if (blocks < 1 || blocks > 0x7FFFFFFF || threads < 1 || threads > 1024) {
+    remember(cudaErrorInvalidConfiguration);
+    return;
+  }
+  emulated_enqueue(stream, [=] { emulated_run(blocks, threads, thread); });
+}
+
+const char *cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+  }
+  return "unknown";
+}
+const char *cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
+
+cudaError_t cudaGetLastError(void) {
+  cudaError_t error = last_error;
+  last_error = cudaSuccess;
+  return error;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+  *version = host.driver;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+  *count = 0;
+  if (host.driver < CUDART_VERSION) return remember(cudaErrorInsufficientDriver);
+  if (host.devices == 0) return remember(cudaErrorNoDevice);
+  *count = host.devices;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
+  if (device < 0 || device >= host.devices) return remember(cudaErrorInvalidDevice);
+  memset(properties, 0, sizeof *properties);
+  snprintf(properties->name, sizeof properties->name, "emulated device");
+  properties->totalGlobalMem = device_memory_total();
+  properties->major = host.major;
+  properties->minor = host.minor;
+  properties->multiProcessorCount = 4;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  return device >= 0 && device < host.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+  *free_bytes = device_memory_free();
+  *total_bytes = device_memory_total();
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+  *memory = bytes ? device_memory_take(bytes) : nullptr;
+  return *memory || !bytes ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFree(void *memory) {
+  if (!memory) return cudaSuccess;
+  if (only_stream) drain(only_stream);
+  device_memory_give(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **memory, size_t bytes) {
+  *memory = malloc(bytes);
+  return *memory ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFreeHost(void *memory) {
+  if (only_stream) drain(only_stream);
+  free(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  if (kind != cudaMemcpyDeviceToHost) check_device_memory(to, bytes);
+  if (kind != cudaMemcpyHostToDevice) check_device_memory(from, bytes);
+  emulated_enqueue(stream, [=] { memcpy(to, from, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
+  check_device_memory(memory, bytes);
+  emulated_enqueue(stream, [=] { memset(memory, value, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+  (void)flags;
+  if (only_stream) return remember(cudaErrorInvalidValue);
+  *stream = only_stream = new CUstream_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  drain(stream);
+  delete stream;
+  only_stream = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  drain(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
+  (void)flags;
+  *event = new CUevent_st{nullptr};
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->stream = stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream) drain(event->stream);
+  return cudaSuccess;
+}
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
+  *handle = new cublasLtContext{0};
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
+  delete handle;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+const char *cublasLtGetStatusString(cublasStatus_t status) {
+  return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS"
+                                         : "CUBLAS_STATUS_NOT_INITIALIZED";
+}
