@@ -4,6 +4,7 @@
 
 #include "comm/reduce.h"
 #include "launch/checkpoints.h"
+#include "launch/device.h"
 #include "launch/settings.h"
 
 static pl_status read_config(const pl_checkpoint *checkpoint, const char *path,
@@ -15,12 +16,12 @@ static pl_status read_config(const pl_checkpoint *checkpoint, const char *path,
   return pl_config_check(config);
 }
 
-static pl_status build(pl_comm *comm, pl_restored *r) {
+static pl_status build(pl_comm *comm, const pl_backend *backend, pl_restored *r) {
   pl_dtype precision;
   PL_TRY(pl_precision_setting(&r->config, &precision));
   PL_TRY(pl_tokenizer_setting(&r->config, &r->tokenizer));
   int vocabulary = r->tokenizer ? pl_tokenizer_vocabulary(r->tokenizer) : 0;
-  return pl_state_build(comm, &r->config, precision, vocabulary, &r->state, &r->method);
+  return pl_state_build(comm, backend, &r->config, precision, vocabulary, &r->state, &r->method);
 }
 
 /* The weights that eval.weights names, into the image and the buffers that nets are loaded from. */
@@ -36,6 +37,7 @@ pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrid
                      pl_restored *out) {
   pl_status status;
   pl_checkpoint *checkpoint = NULL;
+  const pl_backend *backend = NULL;
   *out = (pl_restored){0};
   PL_TRY_OR(done, status, pl_checkpoints_find(comm, path, &checkpoint));
   const pl_checkpoint_manifest *manifest = pl_checkpoint_get_manifest(checkpoint);
@@ -43,7 +45,8 @@ pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrid
   memcpy(out->state_hash, manifest->state_hash, sizeof out->state_hash);
   PL_TRY_OR(done, status,
             pl_comm_agree(comm, read_config(checkpoint, path, overrides, count, &out->config)));
-  PL_TRY_OR(done, status, pl_comm_agree(comm, build(comm, out)));
+  PL_TRY_OR(done, status, pl_device_open(comm, &out->config, &backend));
+  PL_TRY_OR(done, status, pl_comm_agree(comm, build(comm, backend, out)));
   PL_TRY_OR(done, status, pl_state_load(comm, checkpoint, false, &out->state, NULL));
   status = choose_weights(comm, out);
 done:

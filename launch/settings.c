@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "launch/device.h"
 #include "runtime/cpu/cpu.h"
 
 pl_lengths pl_lengths_of(const pl_config *config, int64_t samples) {
@@ -154,7 +155,7 @@ pl_status pl_vocabulary_setting(pl_config *config) {
 }
 
 pl_status pl_precision_setting(const pl_config *config, pl_dtype *precision) {
-  bool has_bf16 = pl_cpu_has_bf16();
+  bool has_bf16 = pl_device_is_cuda(config) || pl_cpu_has_bf16();
   switch ((pl_cfg_precision)config->train.precision) {
     case PL_CFG_PRECISION_AUTO: *precision = has_bf16 ? PL_BF16 : PL_F32; break;
     case PL_CFG_PRECISION_F32: *precision = PL_F32; break;

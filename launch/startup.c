@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "launch/device.h"
 #include "launch/json.h"
 #include "launch/settings.h"
 #include "runtime/base/file.h"
@@ -102,18 +103,18 @@ int pl_startup_threads(const pl_comm *comm, int64_t configured) {
 enum { HOST_TEXT = 64 };
 
 typedef struct rank_row {
-  char host[HOST_TEXT];
+  char host[HOST_TEXT], device[PL_DEVICE_TEXT];
   int threads;
 } rank_row;
 
-/* Ranks [first, result) are neighbours on one host with equal threads. */
+/* Ranks [first, result) are neighbours on one host with equal threads and device. */
 static int end_of_group(const rank_row *rows, int size, int first) {
   int end = first + 1;
   while (end < size && memcmp(&rows[end], &rows[first], sizeof *rows) == 0) end++;
   return end;
 }
 
-static void log_rows(const rank_row *rows, int size, const char *device) {
+static void log_rows(const rank_row *rows, int size) {
   PL_INFO("%-12s %-24s %8s  %s", "ranks", "host", "threads", "device");
   for (int first = 0, end; first < size; first = end) {
     end = end_of_group(rows, size, first);
@@ -123,11 +124,12 @@ static void log_rows(const rank_row *rows, int size, const char *device) {
     } else {
       snprintf(ranks, sizeof ranks, "%d-%d", first, end - 1);
     }
-    PL_INFO("%-12s %-24s %8d  %s", ranks, rows[first].host, rows[first].threads, device);
+    PL_INFO("%-12s %-24s %8d  %s", ranks, rows[first].host, rows[first].threads,
+            rows[first].device);
   }
 }
 
-static pl_status write_rows(const rank_row *rows, int size, const char *device, char **json) {
+static pl_status write_rows(const rank_row *rows, int size, char **json) {
   size_t length;
   FILE *out = open_memstream(json, &length);
   if (!out) return PL_FAIL(PL_E_INTERNAL, "out of memory for the table of ranks");
@@ -136,23 +138,24 @@ static pl_status write_rows(const rank_row *rows, int size, const char *device, 
     fputs(first == 0 ? "[{\"host\":" : ",{\"host\":", out);
     pl_json_text(out, rows[first].host);
     fprintf(out, ",\"ranks\":%d,\"threads\":%d,\"device\":", end - first, rows[first].threads);
-    pl_json_text(out, device);
+    pl_json_text(out, rows[first].device);
     fputc('}', out);
   }
   fputc(']', out);
   return fclose(out) == 0 ? PL_OK : PL_FAIL(PL_E_INTERNAL, "out of memory for the table of ranks");
 }
 
-pl_status pl_startup_table(pl_comm *comm, int threads, const char *device, char **json) {
+pl_status pl_startup_table(pl_comm *comm, int threads, char **json) {
   int size = pl_comm_size(comm);
   rank_row mine = {.threads = threads};
   snprintf(mine.host, sizeof mine.host, "%s", pl_comm_host(comm));
+  pl_device_name(mine.device);
   rank_row *rows = pl_alloc((size_t)size, sizeof *rows);
   *json = NULL;
   pl_status status = pl_comm_agree(comm, rows ? PL_OK : PL_E_INTERNAL);
   if (status == PL_OK) status = pl_comm_allgather_equal(comm, &mine, rows, sizeof mine);
-  if (status == PL_OK && pl_comm_rank(comm) == 0) log_rows(rows, size, device);
-  if (status == PL_OK) status = pl_comm_agree(comm, write_rows(rows, size, device, json));
+  if (status == PL_OK && pl_comm_rank(comm) == 0) log_rows(rows, size);
+  if (status == PL_OK) status = pl_comm_agree(comm, write_rows(rows, size, json));
   pl_free(rows);
   return status;
 }

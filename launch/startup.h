@@ -24,7 +24,7 @@ int pl_startup_threads(const pl_comm *comm, int64_t configured);
 /* Logs, on rank 0, a table of hosts with their ranks, threads and device. *json is the same as a
  * JSON array of {"host", "ranks", "threads", "device"}, one for each run of neighbouring ranks that
  * are alike; the caller frees it with free(), also after an error. Collective. */
-pl_status pl_startup_table(pl_comm *comm, int threads, const char *device, char **json);
+pl_status pl_startup_table(pl_comm *comm, int threads, char **json);
 
 /* Version and xxHash128 of the running program, such as "0.1.0 3f0c…". Static storage is the
  * caller's: `text` holds PL_BUILD_TEXT bytes. */

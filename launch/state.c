@@ -7,7 +7,6 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
-#include "runtime/cpu/cpu.h"
 
 static size_t slice_elements(const pl_state *state) {
   return (size_t)state->slice->blocks * PL_BLOCK;
@@ -33,13 +32,13 @@ static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype 
   return state->average && state->average_buffers ? PL_OK : PL_E_INTERNAL;
 }
 
-pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision, int vocabulary,
-                         pl_state *state, pl_method **method) {
+pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_config *config,
+                         pl_dtype precision, int vocabulary, pl_state *state, pl_method **method) {
   *state = (pl_state){0};
   PL_TRY(pl_space_create(&state->space));
   pl_method_setup setup = {.config = config,
                            .comm = comm,
-                           .backend = pl_cpu_backend(),
+                           .backend = backend,
                            .precision = precision,
                            .space = state->space,
                            .vocabulary = vocabulary};

@@ -26,10 +26,10 @@ typedef struct pl_state {
 } pl_state;
 
 /* The configured method and the state that its parameters make up: space sealed and cut, memory
- * reserved, nothing initialised. `vocabulary`: see pl_method_setup. Both are the caller's, also
- * after an error. Not collective. */
-pl_status pl_state_build(pl_comm *comm, const pl_config *config, pl_dtype precision, int vocabulary,
-                         pl_state *state, pl_method **method);
+ * reserved, nothing initialised; its nets are computed by `backend`. `vocabulary`: see
+ * pl_method_setup. Both are the caller's, also after an error. Not collective. */
+pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_config *config,
+                         pl_dtype precision, int vocabulary, pl_state *state, pl_method **method);
 void pl_state_free(pl_state *state);
 
 /* Initial parameters and buffers, image gathered. Collective. */

@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
+#include "runtime/cpu/cpu.h"
 
 typedef struct request {
   const char *file, *out;
@@ -79,7 +80,8 @@ static pl_status build(importing *m) {
   PL_TRY(pl_precision_setting(m->config, &precision));
   PL_TRY(pl_tokenizer_setting(m->config, &m->tokenizer));
   int vocabulary = m->tokenizer ? pl_tokenizer_vocabulary(m->tokenizer) : 0;
-  PL_TRY(pl_state_build(m->comm, m->config, precision, vocabulary, &m->state, &m->method));
+  PL_TRY(pl_state_build(m->comm, pl_cpu_backend(), m->config, precision, vocabulary, &m->state,
+                        &m->method));
   pl_optim_options options = pl_optim_settings(m->config);
   return pl_optim_create(m->state.space, m->state.slice, pl_comm_ranks(m->comm), &options,
                          &m->optim);

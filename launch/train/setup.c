@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "launch/device.h"
 #include "launch/json.h"
 #include "launch/train/training.h"
 #include "runtime/base/clock.h"
@@ -68,7 +69,8 @@ static pl_status build_state(pl_training *t) {
   PL_TRY(pl_precision_setting(t->config, &t->precision));
   PL_TRY(pl_tokenizer_setting(t->config, &t->tokenizer));
   int vocabulary = t->tokenizer ? pl_tokenizer_vocabulary(t->tokenizer) : 0;
-  PL_TRY(pl_state_build(t->comm, t->config, t->precision, vocabulary, &t->state, &t->method));
+  PL_TRY(pl_state_build(t->comm, t->backend, t->config, t->precision, vocabulary, &t->state,
+                        &t->method));
   const pl_space *space = t->state.space;
   pl_optim_options options = pl_optim_settings(t->config);
   PL_TRY(pl_optim_create(space, t->state.slice, pl_comm_ranks(t->comm), &options, &t->optim));
@@ -76,7 +78,7 @@ static pl_status build_state(pl_training *t) {
   for (int k = 0; k < t->scalars; k++) {
     pl_optim_scale_rate(t->optim, t->scalar[k].param, t->scalar[k].rate);
   }
-  PL_TRY(pl_gradsum_create(&pl_host_device, space, t->leaves,
+  PL_TRY(pl_gradsum_create(t->backend->device, space, t->leaves,
                            pl_parts_levels(t->config, pl_comm_size(t->comm)), &t->sums));
   PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
@@ -165,8 +167,9 @@ static pl_status resume(pl_training *t) {
 static pl_status name_build(pl_training *t) {
   char program[PL_BUILD_TEXT];
   PL_TRY(pl_build_text(program));
-  snprintf(t->build, sizeof t->build, "%s with %d %s a rank", program, t->threads,
-           t->threads == 1 ? "thread" : "threads");
+  const char *device = t->backend->device->is_host ? "" : t->backend->name;
+  snprintf(t->build, sizeof t->build, "%s with %d %s a rank%s%s", program, t->threads,
+           t->threads == 1 ? "thread" : "threads", *device ? " on " : "", device);
   return PL_OK;
 }
 
@@ -305,7 +308,8 @@ pl_status pl_training_prepare(pl_training *t) {
   t->folder.lock = -1;
   t->saved_step = -1;
   t->judged_step = -1;
-  pl_status status = pl_startup_table(t->comm, t->threads, "cpu", &hosts);
+  pl_status status = pl_device_open(t->comm, t->config, &t->backend);
+  if (status == PL_OK) status = pl_startup_table(t->comm, t->threads, &hosts);
   if (status == PL_OK) status = prepare(t, hosts);
   free(hosts);
   return status;

@@ -17,6 +17,7 @@ typedef struct pl_training {
   pl_comm *comm;
   const pl_config *config;
   int threads;
+  const pl_backend *backend;
   pl_dtype precision;
   pl_lengths lengths;
   pl_schedule schedule;

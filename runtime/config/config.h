@@ -73,6 +73,7 @@ typedef enum {
 } pl_cfg_schedule;
 typedef enum { PL_CFG_SCALING_NONE, PL_CFG_SCALING_LINEAR, PL_CFG_SCALING_SQRT } pl_cfg_scaling;
 typedef enum { PL_CFG_INTERPOLATION_BILINEAR, PL_CFG_INTERPOLATION_BICUBIC } pl_cfg_interpolation;
+typedef enum { PL_CFG_DEVICE_AUTO, PL_CFG_DEVICE_CPU, PL_CFG_DEVICE_CUDA } pl_cfg_device;
 typedef enum { PL_CFG_RESUME_NEVER, PL_CFG_RESUME_AUTO } pl_cfg_resume;
 typedef enum {
   PL_CFG_BEST_NONE,
@@ -96,6 +97,7 @@ typedef struct pl_config {
     char name[PL_CONFIG_TEXT], dir[PL_CONFIG_TEXT];
     int64_t seed;
     bool overwrite;              /* replace an earlier run in run.dir */
+    int64_t device;              /* pl_cfg_device */
     int64_t threads;             /* compute threads per rank; 0: auto */
     int64_t resume;              /* pl_cfg_resume */
     bool resume_force;           /* go on with a changed configuration */

@@ -9,6 +9,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
+#include "runtime/cpu/cpu.h"
 #include "tests/dist/ranks.h"
 
 /* Of SAMPLES, fewer are drawn; the last micro-batch is not full. */
@@ -34,7 +35,7 @@ static pl_status write_gallery(pl_comm *comm, const pl_config *config, const cha
   pl_method *method = NULL;
   pl_net *encoder = NULL;
   CHECK_OK(pl_dataset_open(data, &dataset));
-  CHECK_OK(pl_state_build(comm, config, PL_F32, 0, &state, &method));
+  CHECK_OK(pl_state_build(comm, pl_cpu_backend(), config, PL_F32, 0, &state, &method));
   CHECK_OK(pl_state_init(comm, &state, (uint64_t)config->run.seed));
   CHECK_OK(pl_method_compile_part(method, PL_PART_ENCODER, (int)config->eval.micro, &encoder));
   CHECK_OK(pl_net_load(encoder, state.image, state.buffers));

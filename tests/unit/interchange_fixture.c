@@ -5,6 +5,7 @@
 
 #include "comm/reduce.h"
 #include "runtime/base/memory.h"
+#include "runtime/cpu/cpu.h"
 #include "tests/check.h"
 
 static char folder[] = "/tmp/plenum-interchange-XXXXXX";
@@ -26,7 +27,8 @@ model *model_make(const char *yaml, uint64_t seed) {
   pl_config_defaults(&m->config);
   CHECK_OK(pl_config_parse(&m->config, "test", yaml, strlen(yaml)));
   CHECK_OK(pl_comm_create_self(&m->comm));
-  CHECK_OK(pl_state_build(m->comm, &m->config, PL_F32, MODEL_VOCABULARY, &m->state, &m->method));
+  CHECK_OK(pl_state_build(m->comm, pl_cpu_backend(), &m->config, PL_F32, MODEL_VOCABULARY,
+                          &m->state, &m->method));
   CHECK_OK(pl_state_init(m->comm, &m->state, seed));
   return m;
 }

@@ -5,6 +5,7 @@
 #include "comm/reduce.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
+#include "runtime/cpu/cpu.h"
 #include "tests/check.h"
 #include "tests/unit/stored.h"
 
@@ -50,7 +51,7 @@ static void make(step_rig *rig, int vocabulary) {
   const pl_config *c = rig->config;
   pl_state *state = &rig->state;
   int64_t leaves;
-  CHECK_OK(pl_state_build(comm, c, PL_F32, vocabulary, state, &rig->method));
+  CHECK_OK(pl_state_build(comm, pl_cpu_backend(), c, PL_F32, vocabulary, state, &rig->method));
   CHECK_OK(pl_method_prepare(rig->method));
   pl_tree_part(c->batch.global / c->batch.micro, pl_comm_size(comm), pl_comm_rank(comm),
                &rig->first_leaf, &leaves);

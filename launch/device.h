@@ -1,0 +1,21 @@
+/* What a rank computes on: the processor, or a GPU. */
+#ifndef LAUNCH_DEVICE_H
+#define LAUNCH_DEVICE_H
+
+#include "comm/comm.h"
+#include "runtime/config/config.h"
+#include "runtime/net/backend.h"
+
+/* Whether run.device means a GPU here: as it says, or for auto where this program and host have
+ * one. Not collective. */
+bool pl_device_is_cuda(const pl_config *config);
+
+/* Opens this rank's device, ranks of a host in turn over its GPUs, for the rest of the process; all
+ * ranks must be on one kind. Errors name what is missing and are agreed. Collective. */
+pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
+
+/* "cpu", or the name and number of the GPU that is open. */
+enum { PL_DEVICE_TEXT = 96 };
+void pl_device_name(char name[PL_DEVICE_TEXT]);
+
+#endif
