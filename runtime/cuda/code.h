@@ -1,7 +1,7 @@
 /* What device code (X.cu) is written with. Compiled by nvcc; tests also compile it for the
  * processor, where a block's threads take turns (tests/emulation). So kernels are started with
- * PL_LAUNCH, use one-dimensional grids and blocks, PL_SHARED for static shared memory, __syncthreads
- * and warp shuffles, and nothing else of the language. */
+ * PL_LAUNCH, use one-dimensional grids and blocks, PL_SHARED for static shared memory,
+ * __syncthreads and warp shuffles, and nothing else of the language. */
 #ifndef PL_CUDA_CODE_H
 #define PL_CUDA_CODE_H
 
@@ -33,6 +33,32 @@ __device__ inline void pl_write(__nv_bfloat16 *to, size_t i, float value) {
   to[i] = __float2bfloat16_rn(value);
 }
 
+/* Four neighbours at once, from an address that is aligned to all four. */
+struct alignas(8) pl_four_bf16 {
+  __nv_bfloat16 x, y, z, w;
+};
+__device__ inline float4 pl_read4(const float *from, size_t i) {
+  return *reinterpret_cast<const float4 *>(from + i);
+}
+__device__ inline float4 pl_read4(const __nv_bfloat16 *from, size_t i) {
+  pl_four_bf16 v = *reinterpret_cast<const pl_four_bf16 *>(from + i);
+  return make_float4(__bfloat162float(v.x), __bfloat162float(v.y), __bfloat162float(v.z),
+                     __bfloat162float(v.w));
+}
+__device__ inline void pl_write4(float *to, size_t i, float4 v) {
+  *reinterpret_cast<float4 *>(to + i) = v;
+}
+__device__ inline void pl_write4(__nv_bfloat16 *to, size_t i, float4 v) {
+  pl_four_bf16 narrow = {__float2bfloat16_rn(v.x), __float2bfloat16_rn(v.y),
+                         __float2bfloat16_rn(v.z), __float2bfloat16_rn(v.w)};
+  *reinterpret_cast<pl_four_bf16 *>(to + i) = narrow;
+}
+/* Whether an array begins at such an address. */
+template <typename T>
+inline bool pl_fours(const T *array) {
+  return reinterpret_cast<uintptr_t>(array) % (4 * sizeof(T)) == 0;
+}
+
 enum { PL_WARP = 32 };
 
 /* The sum over a warp's lanes, in every lane, in a fixed order. */
@@ -50,12 +76,12 @@ __device__ inline double pl_warp_sum(double value) {
 }
 
 /* Calls `function<T>(…)` for the type of activations. */
-#define PL_BY_TYPE(type, function, ...)   \
-  do {                                    \
-    if ((type) == PL_BF16)                \
+#define PL_BY_TYPE(type, function, ...)     \
+  do {                                      \
+    if ((type) == PL_BF16)                  \
       function<__nv_bfloat16>(__VA_ARGS__); \
-    else                                  \
-      function<float>(__VA_ARGS__);       \
+    else                                    \
+      function<float>(__VA_ARGS__);         \
   } while (0)
 
 #endif

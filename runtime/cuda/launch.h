@@ -26,6 +26,13 @@ void pl_launch_add(pl_stream stream, pl_dtype type, void *to, const void *a, con
                    size_t n);
 void pl_launch_convert(pl_stream stream, pl_dtype to_type, void *to, pl_dtype from_type,
                        const void *from, size_t n);
+/* y = the positive part of x (a NaN stays); dx = dy where y is positive, else 0. */
+void pl_launch_relu(pl_stream stream, pl_dtype type, void *y, const void *x, size_t n);
+void pl_launch_relu_gradient(pl_stream stream, pl_dtype type, void *dx, const void *y,
+                             const void *dy, size_t n);
+/* As pl_backend's `moments`. */
+void pl_launch_moments(pl_stream stream, double *statistic, const double *totals, size_t channels,
+                       double count);
 
 #ifdef __cplusplus
 }

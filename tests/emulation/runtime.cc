@@ -105,7 +105,7 @@ cudaError_t cudaGetDeviceCount(int *count) {
   return cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device) {
   if (device < 0 || device >= host.devices) return remember(cudaErrorInvalidDevice);
   memset(properties, 0, sizeof *properties);
   snprintf(properties->name, sizeof properties->name, "emulated device");

@@ -1,0 +1,26 @@
+/* The backend of a program that was built without CUDA. */
+#include "runtime/cuda/cuda.h"
+
+static pl_status not_built(void) {
+  return PL_FAIL(PL_E_USAGE,
+                 "this program was built without CUDA; use the processor (cpu), or install CUDA 13 "
+                 "with cuBLASLt and cuDNN 9 and build with -DPLENUM_CUDA=ON");
+}
+
+bool pl_cuda_built(void) { return false; }
+
+int pl_cuda_devices(void) { return 0; }
+
+pl_status pl_cuda_open(int index) {
+  (void)index;
+  return not_built();
+}
+
+void pl_cuda_close(void) {}
+
+pl_status pl_cuda_get_info(pl_cuda_info *info) {
+  *info = (pl_cuda_info){0};
+  return not_built();
+}
+
+const pl_backend *pl_cuda_backend(void) { return NULL; }

@@ -1,0 +1,188 @@
+/* The device that is open: its memory, copies, and the stream that all work goes to. */
+#include <stdio.h>
+
+#include "runtime/cuda/cuda.h"
+#include "runtime/cuda/kernel.h"
+#include "runtime/cuda/launch.h"
+#include "runtime/cuda/staging.h"
+
+static struct {
+  bool is_open;
+  int index;
+  cudaStream_t stream;
+  cublasLtHandle_t blas;
+  pl_staging staging;
+} open_device;
+
+enum { CAPABILITY_NEEDED = 8 }; /* bf16 products */
+
+bool pl_cuda_built(void) { return true; }
+
+cudaStream_t pl_cuda_stream(void) { return open_device.stream; }
+cublasLtHandle_t pl_cuda_blas(void) { return open_device.blas; }
+
+pl_status pl_cuda_check(const char *what, cudaError_t error) {
+  if (error == cudaSuccess) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "%s: CUDA says: %s (%s)", what, cudaGetErrorString(error),
+                 cudaGetErrorName(error));
+}
+
+int pl_cuda_devices(void) {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError(); /* else the next launch would seem to have failed */
+  return 0;
+}
+
+/* Why no device can be used at all. */
+static pl_status check_driver(void) {
+  int driver = 0, runtime = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+    return PL_FAIL(PL_E_USAGE, "this host has no CUDA driver; use the processor (cpu)");
+  PL_TRY(pl_cuda_check("version of the runtime", cudaRuntimeGetVersion(&runtime)));
+  int count;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  /* Runtimes work with every driver of their major version. */
+  if (driver / 1000 < runtime / 1000 || error == cudaErrorInsufficientDriver)
+    return PL_FAIL(PL_E_USAGE,
+                   "the driver of this host is for CUDA %d.%d, this program needs %d.0 at least; "
+                   "update the driver or use the processor (cpu)",
+                   driver / 1000, driver % 1000 / 10, runtime / 1000);
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+    return PL_FAIL(PL_E_USAGE, "the CUDA driver finds no device; use the processor (cpu)");
+  return pl_context(pl_cuda_check("devices", error), "asking the CUDA driver");
+}
+
+static pl_status check_device(int index) {
+  PL_TRY(check_driver());
+  int count = pl_cuda_devices();
+  if (index < 0 || index >= count)
+    return PL_FAIL(PL_E_USAGE, "there is no CUDA device %d: this host has %d, counted from 0",
+                   index, count);
+  struct cudaDeviceProp device;
+  PL_TRY(pl_cuda_check("properties of a device", cudaGetDeviceProperties(&device, index)));
+  if (device.major < CAPABILITY_NEEDED)
+    return PL_FAIL(PL_E_USAGE,
+                   "CUDA device %d (%s) has compute capability %d.%d, %d.0 is needed; use another "
+                   "one or the processor (cpu)",
+                   index, device.name, device.major, device.minor, CAPABILITY_NEEDED);
+  return PL_OK;
+}
+
+static pl_status make_handles(void) {
+  PL_TRY(pl_cuda_check("a stream",
+                       cudaStreamCreateWithFlags(&open_device.stream, cudaStreamNonBlocking)));
+  PL_TRY(pl_staging_create(&open_device.staging));
+  cublasStatus_t made = cublasLtCreate(&open_device.blas);
+  if (made != CUBLAS_STATUS_SUCCESS)
+    return PL_FAIL(PL_E_INTERNAL, "cuBLASLt says: %s", cublasLtGetStatusString(made));
+  return PL_OK;
+}
+
+static void give_handles_back(void) {
+  if (open_device.stream) cudaStreamSynchronize(open_device.stream);
+  if (open_device.blas) cublasLtDestroy(open_device.blas);
+  pl_staging_free(&open_device.staging);
+  if (open_device.stream) cudaStreamDestroy(open_device.stream);
+  open_device.blas = NULL;
+  open_device.stream = NULL;
+  open_device.is_open = false;
+}
+
+pl_status pl_cuda_open(int index) {
+  if (open_device.is_open)
+    return PL_FAIL(PL_E_INTERNAL, "CUDA device %d is open already", open_device.index);
+  PL_TRY(check_device(index));
+  PL_TRY(pl_cuda_check("choosing the device", cudaSetDevice(index)));
+  pl_status status = make_handles();
+  if (status != PL_OK) give_handles_back();
+  open_device.is_open = status == PL_OK;
+  open_device.index = index;
+  return pl_context(status, "opening CUDA device %d", index);
+}
+
+void pl_cuda_close(void) {
+  if (open_device.is_open) give_handles_back();
+}
+
+pl_status pl_cuda_get_info(pl_cuda_info *info) {
+  *info = (pl_cuda_info){0};
+  if (!open_device.is_open) return PL_FAIL(PL_E_INTERNAL, "no CUDA device is open");
+  struct cudaDeviceProp device;
+  PL_TRY(pl_cuda_check("properties of the device",
+                       cudaGetDeviceProperties(&device, open_device.index)));
+  snprintf(info->name, sizeof info->name, "%s", device.name);
+  info->major = device.major;
+  info->minor = device.minor;
+  PL_TRY(pl_cuda_check("version of the driver", cudaDriverGetVersion(&info->driver)));
+  PL_TRY(pl_cuda_check("version of the runtime", cudaRuntimeGetVersion(&info->runtime)));
+  return pl_cuda_check("memory of the device",
+                       cudaMemGetInfo(&info->free_bytes, &info->total_bytes));
+}
+
+static double mib(size_t bytes) { return (double)bytes / (1 << 20); }
+
+static pl_status no_memory(size_t bytes) {
+  size_t free_bytes = 0, total = 0;
+  cudaGetLastError();
+  PL_TRY(pl_cuda_check("memory of the device", cudaMemGetInfo(&free_bytes, &total)));
+  return PL_FAIL(PL_E_INTERNAL,
+                 "no memory left on the CUDA device: %.1f MiB asked for, %.1f of %.1f MiB are free",
+                 mib(bytes), mib(free_bytes), mib(total));
+}
+
+static pl_status cuda_alloc(size_t bytes, void **out) {
+  *out = NULL;
+  if (bytes == 0) bytes = 1;
+  cudaError_t error = cudaMalloc(out, bytes);
+  if (error == cudaErrorMemoryAllocation) return no_memory(bytes);
+  PL_TRY(pl_cuda_check("memory of the device", error));
+  return pl_cuda_check("clearing memory", cudaMemsetAsync(*out, 0, bytes, open_device.stream));
+}
+
+static void cuda_release(void *memory) {
+  if (!memory) return;
+  if (open_device.stream) cudaStreamSynchronize(open_device.stream);
+  cudaFree(memory);
+}
+
+static pl_status cuda_put(void *device, const void *host, size_t bytes) {
+  return pl_staging_put(&open_device.staging, open_device.stream, device, host, bytes);
+}
+
+static pl_status cuda_get(void *host, const void *device, size_t bytes) {
+  return pl_staging_get(&open_device.staging, open_device.stream, host, device, bytes);
+}
+
+static pl_status cuda_copy(void *to, const void *from, size_t bytes) {
+  if (bytes == 0) return PL_OK;
+  return pl_cuda_check(
+      "copy on the device",
+      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, open_device.stream));
+}
+
+static pl_status cuda_finish(void) {
+  return pl_cuda_check("work on the device", cudaStreamSynchronize(open_device.stream));
+}
+
+static pl_status cuda_add_f32(float *to, const float *from, size_t n) {
+  pl_launch_add_f32(open_device.stream, to, from, n);
+  return pl_cuda_check("sum", cudaGetLastError());
+}
+
+static pl_status cuda_add_f64(double *to, const double *from, size_t n) {
+  pl_launch_add_f64(open_device.stream, to, from, n);
+  return pl_cuda_check("sum", cudaGetLastError());
+}
+
+const pl_device pl_cuda_device = {.name = "cuda",
+                                  .is_host = false,
+                                  .alloc = cuda_alloc,
+                                  .release = cuda_release,
+                                  .put = cuda_put,
+                                  .get = cuda_get,
+                                  .copy = cuda_copy,
+                                  .finish = cuda_finish,
+                                  .add_f32 = cuda_add_f32,
+                                  .add_f64 = cuda_add_f64};
