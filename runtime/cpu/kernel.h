@@ -2,46 +2,10 @@
 #ifndef PL_CPU_KERNEL_H
 #define PL_CPU_KERNEL_H
 
-#include "runtime/net/backend.h"
-
-/* What a kind of kernel can do; entries that do not apply are NULL. Meanings as in pl_backend. */
-typedef struct pl_kernel_class {
-  void (*destroy)(pl_kernel *kernel);
-  pl_status (*load)(pl_kernel *kernel, const void *image, const float *buffers);
-  pl_status (*forward)(pl_kernel *kernel, const pl_kernel_args *args);
-  pl_status (*backward)(pl_kernel *kernel, const pl_kernel_args *args);
-  pl_status (*forward_sums)(pl_kernel *kernel, const pl_kernel_args *args, double *sums);
-  pl_status (*forward_apply)(pl_kernel *kernel, const pl_kernel_args *args, const double *totals,
-                             double count);
-  pl_status (*backward_sums)(pl_kernel *kernel, const pl_kernel_args *args, double *sums);
-  pl_status (*backward_apply)(pl_kernel *kernel, const pl_kernel_args *args, const double *totals,
-                              double count);
-} pl_kernel_class;
-
-/* The head of every kernel; the struct of each kind starts with it. */
-struct pl_kernel {
-  const pl_kernel_class *class;
-};
-
-/* One operation kind: `supports` and `prepare` as in pl_backend. */
-typedef struct pl_kernel_maker {
-  const char *(*supports)(const pl_kernel_spec *spec);
-  pl_status (*prepare)(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs);
-} pl_kernel_maker;
+#include "runtime/net/kernel.h"
 
 extern const pl_kernel_maker pl_cpu_conv, pl_cpu_linear, pl_cpu_batch_norm, pl_cpu_relu, pl_cpu_add,
     pl_cpu_max_pool, pl_cpu_avg_pool, pl_cpu_l2_normalize, pl_cpu_embedding, pl_cpu_positions,
     pl_cpu_layer_norm, pl_cpu_gelu, pl_cpu_attention, pl_cpu_select, pl_cpu_dropout;
-
-/* For kernels of plain memory, for those that read no parameters, and for those that keep the type
- * of their input. */
-void pl_kernel_free(pl_kernel *kernel);
-pl_status pl_kernel_load_nothing(pl_kernel *kernel, const void *image, const float *buffers);
-const char *pl_kernel_same_type(const pl_kernel_spec *spec);
-
-/* Where a parameter stands in the compute image. */
-static inline const void *pl_kernel_param(const pl_space *space, int param, const void *image) {
-  return (const char *)image + pl_space_param(space, param)->image_offset;
-}
 
 #endif

@@ -28,8 +28,8 @@ bool pl_cuda_built(void);
 int pl_cuda_devices(void);
 
 /* Makes device `index` the one this process works on; must come before anything else is asked of
- * the backend. PL_E_USAGE: not built with CUDA, no driver, a driver too old for the runtime, no such
- * device, a compute capability below 8.0: each names what is there and what is wanted. */
+ * the backend. PL_E_USAGE: not built with CUDA, no driver, a driver too old for the runtime, no
+ * such device, a compute capability below 8.0: each names what is there and what is wanted. */
 pl_status pl_cuda_open(int index);
 /* Waits for all work and gives everything back. Nothing is open: does nothing. */
 void pl_cuda_close(void);

@@ -1,49 +1,19 @@
 /* Kernels of the CUDA backend: what each file of this folder hands to backend.c, and what they
  * share. Host code is C (X.c: shapes, costs, calls of libraries); device code is in X.cu, reached
- * through the plain functions of runtime/cuda/launch.h. */
+ * through the plain functions of runtime/cuda/launch.h. All work goes to pl_cuda_stream() and may
+ * still be under way on return. */
 #ifndef PL_CUDA_KERNEL_H
 #define PL_CUDA_KERNEL_H
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
-#include "runtime/net/backend.h"
-
-/* What a kind of kernel can do; entries that do not apply are NULL. Meanings as in pl_backend. All
- * work goes to pl_cuda_stream() and may still be under way on return. */
-typedef struct pl_kernel_class {
-  void (*destroy)(pl_kernel *kernel);
-  pl_status (*load)(pl_kernel *kernel, const void *image, const float *buffers);
-  pl_status (*forward)(pl_kernel *kernel, const pl_kernel_args *args);
-  pl_status (*backward)(pl_kernel *kernel, const pl_kernel_args *args);
-  pl_status (*forward_sums)(pl_kernel *kernel, const pl_kernel_args *args, double *sums);
-  pl_status (*forward_apply)(pl_kernel *kernel, const pl_kernel_args *args, const double *totals,
-                             double count);
-  pl_status (*backward_sums)(pl_kernel *kernel, const pl_kernel_args *args, double *sums);
-  pl_status (*backward_apply)(pl_kernel *kernel, const pl_kernel_args *args, const double *totals,
-                              double count);
-} pl_kernel_class;
-
-/* The head of every kernel; the struct of each kind starts with it. */
-struct pl_kernel {
-  const pl_kernel_class *class;
-};
-
-typedef struct pl_kernel_maker {
-  const char *(*supports)(const pl_kernel_spec *spec);
-  pl_status (*prepare)(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs);
-} pl_kernel_maker;
+#include "runtime/net/kernel.h"
 
 extern const pl_kernel_maker pl_cuda_conv, pl_cuda_linear, pl_cuda_batch_norm, pl_cuda_relu,
     pl_cuda_add, pl_cuda_max_pool, pl_cuda_avg_pool, pl_cuda_l2_normalize, pl_cuda_embedding,
     pl_cuda_positions, pl_cuda_layer_norm, pl_cuda_gelu, pl_cuda_attention, pl_cuda_select,
     pl_cuda_dropout;
-
-/* For kernels of plain host memory, for those that read no parameters, and for those that keep the
- * type of their input. */
-void pl_kernel_free(pl_kernel *kernel);
-pl_status pl_kernel_load_nothing(pl_kernel *kernel, const void *image, const float *buffers);
-const char *pl_kernel_same_type(const pl_kernel_spec *spec);
 
 /* A parameter or buffer that a kernel keeps on the device. */
 typedef struct pl_device_param {
@@ -66,8 +36,9 @@ extern const pl_device pl_cuda_device;
 cudaStream_t pl_cuda_stream(void);
 cublasLtHandle_t pl_cuda_blas(void);
 
-/* PL_OK, or an error that names the call: PL_E_INTERNAL. Memory that can't be had tells how much was
- * asked for and how much is free. Also after launches: pl_cuda_check("layer norm", cudaGetLastError()). */
+/* PL_OK, or an error that names the call: PL_E_INTERNAL. Memory that can't be had tells how much
+ * was asked for and how much is free. Also after launches: pl_cuda_check("layer norm",
+ * cudaGetLastError()). */
 pl_status pl_cuda_check(const char *what, cudaError_t error);
 
 #endif
