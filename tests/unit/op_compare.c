@@ -4,14 +4,20 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
-#include "runtime/cpu/cpu.h"
 #include "tests/check.h"
 #include "tests/unit/reference_backend.h"
 
-/* bf16 products are refused where the processor has none. */
+static const pl_backend *backend;
+static bool has_bf16_products;
+
+void op_compare_on(const pl_backend *of, bool bf16_products) {
+  backend = of;
+  has_bf16_products = bf16_products;
+}
+
 static bool can_run(const op_setup *s) {
   bool product = s->kind == PL_OP_CONV || s->kind == PL_OP_LINEAR || s->kind == PL_OP_ATTENTION;
-  return s->in_type == PL_F32 || !product || pl_cpu_has_bf16();
+  return s->in_type == PL_F32 || !product || has_bf16_products;
 }
 
 /* |a - b| <= tolerance * max |b| for every element. */
@@ -35,43 +41,43 @@ static double leaf_scale(const op_fixture *f) {
 }
 
 static void compare(const op_setup *setup) {
-  op_fixture cpu, naive;
-  op_fixture_open(&cpu, setup, pl_cpu_backend());
+  op_fixture own, naive;
+  op_fixture_open(&own, setup, backend);
   op_fixture_open(&naive, setup, pl_reference_backend());
   double tolerance = setup->in_type == PL_F32 ? 1e-5 : 1e-2;
-  op_fixture_forward(&cpu);
+  op_fixture_forward(&own);
   op_fixture_forward(&naive);
-  check_close(setup->name, "y", setup->out_type, cpu.y, naive.y, cpu.out_count, tolerance);
+  check_close(setup->name, "y", setup->out_type, own.y, naive.y, own.out_count, tolerance);
   if (!setup->inference) {
     /* The same y for both: a relu's mask at a rounding's distance from zero is nobody's error. */
-    memcpy(cpu.y, naive.y, cpu.out_count * pl_dtype_bytes(setup->out_type));
-    op_fixture_backward(&cpu);
+    memcpy(own.y, naive.y, own.out_count * pl_dtype_bytes(setup->out_type));
+    op_fixture_backward(&own);
     op_fixture_backward(&naive);
-    check_close(setup->name, "dx", setup->in_type, cpu.dx, naive.dx, cpu.in_count, tolerance);
-    check_close(setup->name, "dweight", PL_F32, cpu.dweight, naive.dweight, cpu.weights, tolerance);
-    check_close(setup->name, "dbias", PL_F32, cpu.dbias, naive.dbias, cpu.biases, tolerance);
+    check_close(setup->name, "dx", setup->in_type, own.dx, naive.dx, own.in_count, tolerance);
+    check_close(setup->name, "dweight", PL_F32, own.dweight, naive.dweight, own.weights, tolerance);
+    check_close(setup->name, "dbias", PL_F32, own.dbias, naive.dbias, own.biases, tolerance);
     if (setup->add || setup->kind == PL_OP_ADD)
-      check_close(setup->name, "dskip", setup->in_type, cpu.dskip, naive.dskip, cpu.out_count,
+      check_close(setup->name, "dskip", setup->in_type, own.dskip, naive.dskip, own.out_count,
                   tolerance);
   }
-  for (size_t i = 0; i < cpu.needs.phase_sums; i++) {
-    double scale = leaf_scale(&cpu);
-    CHECK_NEAR(cpu.forward_sums[i] / scale, naive.forward_sums[i] / scale, 1e-6);
-    CHECK_NEAR(cpu.backward_sums[i] / scale, naive.backward_sums[i] / scale, tolerance);
+  for (size_t i = 0; i < own.needs.phase_sums; i++) {
+    double scale = leaf_scale(&own);
+    CHECK_NEAR(own.forward_sums[i] / scale, naive.forward_sums[i] / scale, 1e-6);
+    CHECK_NEAR(own.backward_sums[i] / scale, naive.backward_sums[i] / scale, tolerance);
   }
-  op_fixture_close(&cpu);
+  op_fixture_close(&own);
   op_fixture_close(&naive);
 }
 
-void op_compare_all(const op_setup *setups, size_t count, bool widens) {
-  for (size_t i = 0; i < count; i++) {
-    op_setup s = setups[i];
+void op_compare_all(const op_table *table) {
+  for (size_t i = 0; i < table->count; i++) {
+    op_setup s = table->setups[i];
     s.in_type = s.out_type = PL_F32;
     compare(&s);
     s.in_type = s.out_type = PL_BF16;
     if (can_run(&s)) compare(&s);
     s.out_type = PL_F32;
-    if (widens && can_run(&s)) compare(&s);
+    if (table->widens && can_run(&s)) compare(&s);
   }
 }
 
@@ -83,8 +89,8 @@ static void *moved(void *block, size_t bytes) {
   return copy;
 }
 
-static void check_same(const op_setup *s, const op_fixture *a, const op_fixture *b,
-                       const char *when) {
+void op_check_same_bits(const op_fixture *a, const op_fixture *b, const char *when) {
+  const op_setup *s = &a->setup;
   bool same = memcmp(a->y, b->y, a->out_count * pl_dtype_bytes(s->out_type)) == 0 &&
               memcmp(a->dx, b->dx, a->in_count * pl_dtype_bytes(s->in_type)) == 0 &&
               memcmp(a->dskip, b->dskip, a->out_count * pl_dtype_bytes(s->in_type)) == 0 &&
@@ -94,12 +100,16 @@ static void check_same(const op_setup *s, const op_fixture *a, const op_fixture 
   assert_true(same);
 }
 
+void op_run(op_fixture *f, const op_setup *setup) {
+  op_fixture_open(f, setup, backend);
+  op_fixture_forward(f);
+  if (!setup->inference) op_fixture_backward(f);
+}
+
 static void run_with_threads(op_fixture *f, const op_setup *setup, int threads) {
   int before = pl_threads_count();
   pl_threads_use(threads);
-  op_fixture_open(f, setup, pl_cpu_backend());
-  op_fixture_forward(f);
-  if (!setup->inference) op_fixture_backward(f);
+  op_run(f, setup);
   pl_threads_use(before);
 }
 
@@ -126,7 +136,7 @@ void op_check_repeatable(const op_setup *setup) {
   if (setup->inference || again.x_type == PL_I32) /* nobody writes dx */
     memcpy(elsewhere.dx, first.dx, again.in_count * in);
   pl_threads_use(before);
-  check_same(setup, &first, &elsewhere, "on a second run in other memory");
+  op_check_same_bits(&first, &elsewhere, "on a second run in other memory");
   void *blocks[] = {x, dy, y, dx};
   for (int i = 0; i < 4; i++) pl_free(blocks[i]);
   op_fixture_close(&first);
@@ -137,14 +147,14 @@ void op_check_thread_counts(const op_setup *setup) {
   op_fixture one, three;
   run_with_threads(&one, setup, 1);
   run_with_threads(&three, setup, 3);
-  check_same(setup, &one, &three, "with another number of threads");
+  op_check_same_bits(&one, &three, "with another number of threads");
   op_fixture_close(&one);
   op_fixture_close(&three);
 }
 
-void op_for_both_types(const op_setup *setups, size_t count, void (*check)(const op_setup *)) {
-  for (size_t i = 0; i < count; i++) {
-    op_setup s = setups[i];
+void op_for_both_types(const op_table *table, void (*check)(const op_setup *)) {
+  for (size_t i = 0; i < table->count; i++) {
+    op_setup s = table->setups[i];
     s.in_type = s.out_type = PL_F32;
     check(&s);
     s.in_type = s.out_type = PL_BF16;

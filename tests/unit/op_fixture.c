@@ -168,13 +168,66 @@ void op_fixture_close(op_fixture *f) {
 
 static bool has_skip(const op_fixture *f) { return f->setup.add || f->op.kind == PL_OP_ADD; }
 
+/* What a call is handed where the device has memory of its own: copies there. */
+enum { MOST_PLACED = 12 };
+
+typedef struct placed {
+  const pl_device *device;
+  int count;
+  struct {
+    void *host, *there;
+    size_t bytes;
+  } array[MOST_PLACED];
+} placed;
+
+static void *place(placed *p, void *host, size_t bytes) {
+  if (p->device->is_host || !host) return host;
+  assert_true(p->count < MOST_PLACED);
+  void *there = NULL;
+  CHECK_OK(p->device->alloc(bytes, &there));
+  CHECK_OK(p->device->put(there, host, bytes));
+  p->array[p->count].host = host;
+  p->array[p->count].there = there;
+  p->array[p->count++].bytes = bytes;
+  return there;
+}
+
+static void fetch_back(placed *p) {
+  for (int i = 0; i < p->count; i++) {
+    CHECK_OK(p->device->get(p->array[i].host, p->array[i].there, p->array[i].bytes));
+    p->device->release(p->array[i].there);
+  }
+}
+
+static void *place_x(placed *p, const op_fixture *f, void *x) {
+  return place(p, x, f->in_count * pl_dtype_bytes(f->x_type));
+}
+
+static void *place_y(placed *p, const op_fixture *f, void *y) {
+  return place(p, y, f->out_count * pl_dtype_bytes(f->setup.out_type));
+}
+
+/* The second input, or its gradient. */
+static void *place_skip(placed *p, const op_fixture *f, void *skip) {
+  size_t positions =
+      (size_t)f->setup.rows * (size_t)f->op.in_shape.height * (size_t)f->op.in_shape.width;
+  return place(p, skip,
+               f->op.kind == PL_OP_SELECT ? positions * sizeof(int32_t)
+                                          : f->out_count * pl_dtype_bytes(f->setup.in_type));
+}
+
+static double *place_sums(placed *p, const op_fixture *f, double *sums) {
+  return place(p, sums, f->needs.phase_sums * sizeof(double));
+}
+
 /* What every call is handed. Dropout's numbers are those of one leaf of one step. */
-static pl_kernel_args common_args(const op_fixture *f) {
-  return (pl_kernel_args){.saved = f->needs.saved_bytes ? f->saved : NULL,
-                          .scratch = f->scratch,
-                          .seed = 5,
-                          .draw_step = 1000,
-                          .draw_leaf = 17};
+static pl_kernel_args common_args(placed *p, const op_fixture *f) {
+  return (pl_kernel_args){
+      .saved = place(p, f->needs.saved_bytes ? f->saved : NULL, f->needs.saved_bytes),
+      .scratch = place(p, f->scratch, f->needs.scratch_bytes),
+      .seed = 5,
+      .draw_step = 1000,
+      .draw_leaf = 17};
 }
 
 /* Elements per channel. */
@@ -183,34 +236,40 @@ static double leaf_count(const op_fixture *f) {
 }
 
 void op_fixture_forward(op_fixture *f) {
-  pl_kernel_args args = common_args(f);
-  args.x = f->x;
-  args.skip = has_skip(f) || f->op.inputs == 2 ? f->skip : NULL;
-  args.y = f->y;
+  placed p = {.device = f->backend->device};
+  pl_kernel_args args = common_args(&p, f);
+  args.x = place_x(&p, f, f->x);
+  args.skip = place_skip(&p, f, has_skip(f) || f->op.inputs == 2 ? f->skip : NULL);
+  args.y = place_y(&p, f, f->y);
   CHECK_OK(f->backend->load(f->kernel, f->image, f->buffers));
   if (f->needs.phase_sums == 0) {
     CHECK_OK(f->backend->forward(f->kernel, &args));
-    return;
+  } else {
+    double *sums = place_sums(&p, f, f->forward_sums);
+    CHECK_OK(f->backend->forward_sums(f->kernel, &args, sums));
+    CHECK_OK(f->backend->forward_apply(f->kernel, &args, sums, leaf_count(f)));
   }
-  CHECK_OK(f->backend->forward_sums(f->kernel, &args, f->forward_sums));
-  CHECK_OK(f->backend->forward_apply(f->kernel, &args, f->forward_sums, leaf_count(f)));
+  fetch_back(&p);
 }
 
 /* Hands over only what the kernel said it reads, as the executor does. */
 void op_fixture_backward(op_fixture *f) {
-  pl_kernel_args args = common_args(f);
-  args.x = f->needs.backward_reads_x ? f->x : NULL;
-  args.skip = f->needs.backward_reads_skip ? f->skip : NULL;
-  args.y = f->needs.backward_reads_y ? f->y : NULL;
-  args.dy = f->dy;
-  args.dx = f->x_type == PL_I32 ? NULL : f->dx;
-  args.dskip = has_skip(f) ? f->dskip : NULL;
-  args.dweight = f->weights ? f->dweight : NULL;
-  args.dbias = f->biases ? f->dbias : NULL;
+  placed p = {.device = f->backend->device};
+  pl_kernel_args args = common_args(&p, f);
+  args.x = place_x(&p, f, f->needs.backward_reads_x ? f->x : NULL);
+  args.skip = place_skip(&p, f, f->needs.backward_reads_skip ? f->skip : NULL);
+  args.y = place_y(&p, f, f->needs.backward_reads_y ? f->y : NULL);
+  args.dy = place_y(&p, f, f->dy);
+  args.dx = place_x(&p, f, f->x_type == PL_I32 ? NULL : f->dx);
+  args.dskip = place_skip(&p, f, has_skip(f) ? f->dskip : NULL);
+  args.dweight = place(&p, f->weights ? f->dweight : NULL, f->weights * sizeof(float));
+  args.dbias = place(&p, f->biases ? f->dbias : NULL, f->biases * sizeof(float));
   if (f->needs.phase_sums == 0) {
     CHECK_OK(f->backend->backward(f->kernel, &args));
-    return;
+  } else {
+    double *sums = place_sums(&p, f, f->backward_sums);
+    CHECK_OK(f->backend->backward_sums(f->kernel, &args, sums));
+    CHECK_OK(f->backend->backward_apply(f->kernel, &args, sums, leaf_count(f)));
   }
-  CHECK_OK(f->backend->backward_sums(f->kernel, &args, f->backward_sums));
-  CHECK_OK(f->backend->backward_apply(f->kernel, &args, f->backward_sums, leaf_count(f)));
+  fetch_back(&p);
 }

@@ -8,107 +8,26 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const op_setup linears[] = {
-    {.name = "each 3x7x12 to 20",
-     .kind = PL_OP_LINEAR,
-     .rows = 3,
-     .in = {7, 1, 12},
-     .out_channels = 20,
-     .each = true,
-     .bias = true},
-    {.name = "each 2x3x5x33 to 17",
-     .kind = PL_OP_LINEAR,
-     .rows = 2,
-     .in = {3, 5, 33},
-     .out_channels = 17,
-     .each = true},
-    {.name = "transposed 5x24 to 10",
-     .kind = PL_OP_LINEAR,
-     .rows = 5,
-     .in = {1, 1, 24},
-     .out_channels = 10,
-     .transposed = true},
-    {.name = "transposed 6x(2x3x5) to 64",
-     .kind = PL_OP_LINEAR,
-     .rows = 6,
-     .in = {2, 3, 5},
-     .out_channels = 64,
-     .transposed = true},
-};
-
-#define ATTENTION(r, t, h, w, ...)                                                                 \
-  {                                                                                                \
-    .name = "attention " #r "x" #t ", " #h " heads of " #w " " #__VA_ARGS__,                       \
-    .kind = PL_OP_ATTENTION, .rows = (r), .in = {(t), 1, 3 * (h) * (w)}, .heads = (h), __VA_ARGS__ \
-  }
-
-static const op_setup attentions[] = {
-    ATTENTION(2, 5, 3, 4, .causal = false),  ATTENTION(2, 9, 2, 8, .causal = true),
-    ATTENTION(1, 1, 2, 3, .causal = false),  ATTENTION(3, 37, 2, 64, .causal = false),
-    ATTENTION(1, 77, 1, 64, .causal = true), ATTENTION(1, 130, 1, 20, .causal = false),
-    ATTENTION(2, 33, 1, 1, .causal = true),
-};
-
-static const op_setup norms[] = {
-    {.name = "norm 3x5x7", .kind = PL_OP_LAYER_NORM, .rows = 3, .in = {5, 1, 7}},
-    {.name = "norm 2x4x4x64", .kind = PL_OP_LAYER_NORM, .rows = 2, .in = {4, 4, 64}},
-    {.name = "norm 33x50x96", .kind = PL_OP_LAYER_NORM, .rows = 33, .in = {50, 1, 96}},
-    {.name = "norm far from 0", .kind = PL_OP_LAYER_NORM, .rows = 2, .in = {3, 1, 40}, .mean = 10},
-    {.name = "norm, inference",
-     .kind = PL_OP_LAYER_NORM,
-     .rows = 2,
-     .in = {3, 1, 40},
-     .inference = true},
-};
-
-static const op_setup others[] = {
-    {.name = "embedding 3x7 of 11x6",
-     .kind = PL_OP_EMBEDDING,
-     .rows = 3,
-     .in = {7, 1, 1},
-     .vocabulary = 11,
-     .out_channels = 6},
-    {.name = "embedding 5x20 of 300x130",
-     .kind = PL_OP_EMBEDDING,
-     .rows = 5,
-     .in = {20, 1, 1},
-     .vocabulary = 300,
-     .out_channels = 130},
-    {.name = "positions 3x(2x5)x7",
-     .kind = PL_OP_POSITIONS,
-     .rows = 3,
-     .in = {2, 5, 7},
-     .class_token = true},
-    {.name = "positions 9x4x70", .kind = PL_OP_POSITIONS, .rows = 9, .in = {4, 1, 70}},
-    {.name = "gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}},
-    {.name = "quick gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}, .gelu = PL_GELU_QUICK},
-    {.name = "first", .kind = PL_OP_SELECT, .rows = 4, .in = {5, 1, 9}},
-    {.name = "end", .kind = PL_OP_SELECT, .rows = 4, .in = {5, 1, 9}, .select = PL_SELECT_END},
-    {.name = "dropout 0.1", .kind = PL_OP_DROPOUT, .rows = 3, .in = {50, 1, 33}, .rate = 0.1F},
-    {.name = "dropout 0.7", .kind = PL_OP_DROPOUT, .rows = 2, .in = {3, 1, 5}, .rate = 0.7F},
-};
+/* Linear layers keep their bits for a fixed number of threads only. */
+static const op_table *const tables[] = {&op_linears_each, &op_attentions, &op_layer_norms,
+                                         &op_embeddings,   &op_positions,  &op_gelus,
+                                         &op_selects,      &op_dropouts};
+enum { TABLES = COUNT(tables), FIRST_OF_OWN_KERNELS = 1 };
 
 static void matches_the_naive_backend(void **state) {
   (void)state;
-  op_compare_all(linears, COUNT(linears), true);
-  op_compare_all(attentions, COUNT(attentions), false);
-  op_compare_all(norms, COUNT(norms), false);
-  op_compare_all(others, COUNT(others), false);
+  for (int i = 0; i < TABLES; i++) op_compare_all(tables[i]);
 }
 
 static void is_repeatable(void **state) {
   (void)state;
-  op_for_both_types(linears, COUNT(linears), op_check_repeatable);
-  op_for_both_types(attentions, COUNT(attentions), op_check_repeatable);
-  op_for_both_types(norms, COUNT(norms), op_check_repeatable);
-  op_for_both_types(others, COUNT(others), op_check_repeatable);
+  for (int i = 0; i < TABLES; i++) op_for_both_types(tables[i], op_check_repeatable);
 }
 
 static void threads_change_no_bit(void **state) {
   (void)state;
-  op_for_both_types(attentions, COUNT(attentions), op_check_thread_counts);
-  op_for_both_types(norms, COUNT(norms), op_check_thread_counts);
-  op_for_both_types(others, COUNT(others), op_check_thread_counts);
+  for (int i = FIRST_OF_OWN_KERNELS; i < TABLES; i++)
+    op_for_both_types(tables[i], op_check_thread_counts);
 }
 
 /* From the smallest to the largest numbers, within rounding of the double value: relative to it
@@ -240,6 +159,7 @@ static void what_is_not_done_is_refused(void **state) {
 }
 
 int main(void) {
+  op_compare_on(pl_cpu_backend(), pl_cpu_has_bf16());
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(matches_the_naive_backend),
       cmocka_unit_test(is_repeatable),
