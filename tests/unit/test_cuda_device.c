@@ -1,0 +1,217 @@
+/* runtime/cuda: the device, emulated: what it refuses, its memory, copies, and whole arrays. */
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/cuda/cuda.h"
+#include "runtime/tensor/dtype.h"
+#include "tests/check.h"
+#include "tests/emulation/runtime.h"
+
+static const emulated_host usual = {.devices = 2, .driver = 13010, .major = 9};
+
+static int open_usual(void **state) {
+  (void)state;
+  emulated_host_is(&usual);
+  CHECK_OK(pl_cuda_open(1));
+  return 0;
+}
+
+static int close_it(void **state) {
+  (void)state;
+  pl_cuda_close();
+  return 0;
+}
+
+static void check_refused(emulated_host host, int index, const char *reason) {
+  emulated_host_is(&host);
+  CHECK_FAILS(PL_E_USAGE, reason, pl_cuda_open(index));
+  pl_cuda_info info;
+  CHECK_FAILS(PL_E_INTERNAL, "no CUDA device is open", pl_cuda_get_info(&info));
+}
+
+static void what_cannot_be_used_is_named(void **state) {
+  (void)state;
+  assert_true(pl_cuda_built());
+  check_refused((emulated_host){0}, 0, "no CUDA driver");
+  assert_int_equal(pl_cuda_devices(), 0);
+  check_refused((emulated_host){.devices = 1, .driver = 12080, .major = 9}, 0, "for CUDA 12.8");
+  assert_int_equal(pl_cuda_devices(), 0);
+  check_refused((emulated_host){.driver = 13000}, 0, "finds no device");
+  check_refused(usual, 2, "no CUDA device 2: this host has 2");
+  check_refused(usual, -1, "no CUDA device -1");
+  check_refused((emulated_host){.devices = 1, .driver = 13000, .major = 7, .minor = 5}, 0,
+                "capability 7.5, 8.0");
+  emulated_host_is(&usual);
+  assert_int_equal(pl_cuda_devices(), 2);
+}
+
+static void opens_and_closes(void **state) {
+  (void)state;
+  emulated_host_is(&usual);
+  for (int time = 0; time < 2; time++) {
+    pl_cuda_info info;
+    CHECK_OK(pl_cuda_open(time));
+    CHECK_FAILS(PL_E_INTERNAL, "open already", pl_cuda_open(0));
+    CHECK_OK(pl_cuda_get_info(&info));
+    assert_string_equal(info.name, "emulated device");
+    assert_int_equal(info.driver, 13010);
+    assert_int_equal(info.major, 9);
+    assert_true(info.free_bytes <= info.total_bytes && info.total_bytes > 0);
+    pl_cuda_close();
+  }
+  pl_cuda_close();
+}
+
+static const pl_device *device(void) { return pl_cuda_backend()->device; }
+
+static void memory_is_zeroed(void **state) {
+  (void)state;
+  enum { BYTES = 1001 };
+  void *memory, *nothing;
+  char seen[BYTES];
+  CHECK_OK(device()->alloc(BYTES, &memory));
+  CHECK_OK(device()->alloc(0, &nothing));
+  assert_non_null(nothing);
+  assert_int_equal((uintptr_t)memory % PL_ALIGNMENT, 0);
+  memset(seen, 1, BYTES);
+  CHECK_OK(device()->get(seen, memory, BYTES));
+  for (int i = 0; i < BYTES; i++) assert_int_equal(seen[i], 0);
+  device()->release(memory);
+  device()->release(nothing);
+  device()->release(NULL);
+}
+
+static void too_little_memory_is_told(void **state) {
+  (void)state;
+  void *memory;
+  CHECK_FAILS(PL_E_INTERNAL, "1048576.0 MiB asked for", device()->alloc((size_t)1 << 40, &memory));
+  assert_null(memory);
+  /* and nothing is wrong afterwards */
+  CHECK_OK(device()->alloc(8, &memory));
+  CHECK_OK(device()->add_f64(memory, memory, 1));
+  CHECK_OK(device()->finish());
+  device()->release(memory);
+}
+
+/* More than the ring of pinned pieces holds, in copies that end anywhere; the host's memory may
+ * change as soon as `put` returns. */
+static void copies_are_whole(void **state) {
+  (void)state;
+  const size_t sizes[] = {0, 1, 4 << 20, (4 << 20) + 1, (37 << 20) + 12345};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    size_t bytes = sizes[i];
+    unsigned char *host = pl_alloc(bytes, 1), *back = pl_alloc(bytes, 1);
+    void *first, *second;
+    CHECK_OK(device()->alloc(bytes, &first));
+    CHECK_OK(device()->alloc(bytes, &second));
+    for (size_t j = 0; j < bytes; j++) host[j] = (unsigned char)(j * 7 + j / 251);
+    CHECK_OK(device()->put(first, host, bytes));
+    memset(host, 0, bytes);
+    CHECK_OK(device()->copy(second, first, bytes));
+    CHECK_OK(device()->put(first, host, bytes));
+    CHECK_OK(device()->get(back, second, bytes));
+    for (size_t j = 0; j < bytes; j++)
+      if (back[j] != (unsigned char)(j * 7 + j / 251)) fail_msg("byte %zu of %zu", j, bytes);
+    device()->release(first);
+    device()->release(second);
+    pl_free(host);
+    pl_free(back);
+  }
+}
+
+enum { N = 1003, MOST_BYTES = N * sizeof(double) };
+
+static void *on_device(const void *values, size_t bytes) {
+  void *memory;
+  CHECK_OK(device()->alloc(MOST_BYTES, &memory));
+  if (values) CHECK_OK(device()->put(memory, values, bytes));
+  return memory;
+}
+
+/* Also from addresses that are not those of four elements. */
+static void sums_are_those_of_the_host(void **state) {
+  (void)state;
+  float a[N], b[N], sum[N];
+  double wide_a[N], wide_b[N], wide_sum[N];
+  for (int i = 0; i < N; i++) {
+    wide_a[i] = a[i] = (float)i * 0.37F - 100;
+    wide_b[i] = b[i] = 50 - (float)i * 0.11F;
+  }
+  for (int shift = 0; shift < 4; shift++) {
+    float *da = on_device(a, sizeof a), *db = on_device(b, sizeof b);
+    CHECK_OK(device()->add_f32(da + shift, db, (size_t)(N - shift)));
+    CHECK_OK(device()->get(sum, da, sizeof sum));
+    for (int i = 0; i < N; i++) assert_true(sum[i] == (i < shift ? a[i] : a[i] + b[i - shift]));
+    device()->release(da);
+    device()->release(db);
+  }
+  double *da = on_device(wide_a, sizeof wide_a), *db = on_device(wide_b, sizeof wide_b);
+  CHECK_OK(device()->add_f64(da, db, N));
+  CHECK_OK(device()->get(wide_sum, da, sizeof wide_sum));
+  for (int i = 0; i < N; i++) assert_true(wide_sum[i] == wide_a[i] + wide_b[i]);
+  device()->release(da);
+  device()->release(db);
+}
+
+static void conversion_rounds_as_the_host_does(void **state) {
+  (void)state;
+  float values[N], back[N];
+  pl_bf16 narrow[N], narrow_sum[N];
+  for (int i = 0; i < N; i++) values[i] = ((float)i - 500) * 0.37F;
+  const float special[] = {0.0F, -0.0F, INFINITY, -INFINITY, 3.4e38F, 1e-40F, 1.00390625F, NAN};
+  memcpy(values, special, sizeof special);
+  const pl_backend *cuda = pl_cuda_backend();
+  float *wide = on_device(values, sizeof values);
+  void *less = on_device(NULL, 0), *sum = on_device(NULL, 0);
+  CHECK_OK(cuda->convert(PL_BF16, less, PL_F32, wide, N));
+  CHECK_OK(cuda->add(PL_BF16, sum, less, less, N));
+  CHECK_OK(cuda->convert(PL_F32, wide, PL_BF16, less, N));
+  CHECK_OK(device()->get(narrow, less, sizeof narrow));
+  CHECK_OK(device()->get(narrow_sum, sum, sizeof narrow_sum));
+  CHECK_OK(device()->get(back, wide, sizeof back));
+  for (int i = 0; i < N; i++) {
+    if (isnan(values[i])) {
+      assert_true(isnan(back[i]) && isnan(pl_bf16_to_f32(narrow_sum[i])));
+      continue;
+    }
+    assert_int_equal(narrow[i], pl_f32_to_bf16(values[i]));
+    assert_true(back[i] == pl_bf16_to_f32(narrow[i]));
+    assert_int_equal(narrow_sum[i], pl_f32_to_bf16(2 * back[i]));
+  }
+  CHECK_FAILS(PL_E_INTERNAL, "no conversion", cuda->convert(PL_U8, less, PL_F32, wide, N));
+  device()->release(wide);
+  device()->release(less);
+  device()->release(sum);
+}
+
+/* One channel of mean 2 and variance 9 over four elements, one of a single value. */
+static void moments_are_unbiased(void **state) {
+  (void)state;
+  const double totals[] = {8, 20, 4 * (4 + 9), 4 * 25.0};
+  double statistic[4];
+  double *from = on_device(totals, sizeof totals), *to = on_device(NULL, 0);
+  CHECK_OK(pl_cuda_backend()->moments(to, from, 2, 4));
+  CHECK_OK(device()->get(statistic, to, sizeof statistic));
+  assert_true(statistic[0] == 2 && statistic[1] == 5 && statistic[2] == 12 && statistic[3] == 0);
+  CHECK_OK(pl_cuda_backend()->moments(to, from, 2, 1));
+  CHECK_OK(device()->get(statistic, to, sizeof statistic));
+  assert_true(statistic[0] == 8 && statistic[2] == 0);
+  device()->release(from);
+  device()->release(to);
+}
+
+#define OPEN(test) cmocka_unit_test_setup_teardown(test, open_usual, close_it)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_cannot_be_used_is_named),
+      cmocka_unit_test(opens_and_closes),
+      OPEN(memory_is_zeroed),
+      OPEN(too_little_memory_is_told),
+      OPEN(copies_are_whole),
+      OPEN(sums_are_those_of_the_host),
+      OPEN(conversion_rounds_as_the_host_does),
+      OPEN(moments_are_unbiased),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
