@@ -33,6 +33,10 @@ static void make_parameters(net_rig *rig) {
   pl_slice_destroy(&slice);
 }
 
+static const pl_backend *backend_of(const net_rig *rig) {
+  return rig->options.backend ? rig->options.backend : pl_reference_backend();
+}
+
 static void compile(net_rig *rig) {
   const rig_options *o = &rig->options;
   CHECK_OK(pl_space_create(&rig->space));
@@ -42,7 +46,7 @@ static void compile(net_rig *rig) {
   pl_value output = o->build(rig->graph, input);
   CHECK_OK(pl_graph_finish(rig->graph));
   CHECK_OK(pl_space_seal(rig->space, o->precision, 1 << 16));
-  pl_net_options options = {.backend = o->backend ? o->backend : pl_reference_backend(),
+  pl_net_options options = {.backend = backend_of(rig),
                             .output = output,
                             .rows = o->rows,
                             .precision = o->precision,
@@ -61,7 +65,8 @@ void rig_create(net_rig *rig, const rig_options *options) {
                                   .recompute = options->recompute,
                                   .ranks = options->ranks ? options->ranks : &rig->alone};
   CHECK_OK(pl_exec_create(rig->net, &exec_options, &rig->exec));
-  CHECK_OK(pl_gradsum_create(&pl_host_device, rig->space, rig->leaves, PL_TREE_WHOLE, &rig->sums));
+  CHECK_OK(pl_gradsum_create(backend_of(rig)->device, rig->space, rig->leaves, PL_TREE_WHOLE,
+                             &rig->sums));
   rig->leaf_in = (size_t)options->rows * (size_t)pl_shape_elements(options->shape);
   rig->leaf_out = (size_t)options->rows * (size_t)pl_net_output_features(rig->net);
   rig->image = pl_alloc(pl_space_image_bytes(rig->space), 1);
@@ -127,7 +132,8 @@ pl_status rig_forward(net_rig *rig) {
 
 pl_status rig_step(net_rig *rig) {
   PL_TRY(rig_forward(rig));
-  return pl_exec_backward(rig->exec, fetch, rig, rig->dout, rig->sums);
+  PL_TRY(pl_exec_backward(rig->exec, fetch, rig, rig->dout, rig->sums));
+  return pl_gradsum_flush(rig->sums);
 }
 
 double rig_loss(const net_rig *rig) {
