@@ -5,14 +5,14 @@
 #ifndef PL_CUDA_CODE_H
 #define PL_CUDA_CODE_H
 
-#ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
+
+/* The emulation's headers of these names bring their own. */
+#ifdef __CUDACC__
 #define PL_LAUNCH(kernel, blocks, threads, stream, ...) \
   kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, (stream)>>>(__VA_ARGS__)
 #define PL_SHARED __shared__
-#else
-#include "tests/emulation/language.h"
 #endif
 
 #include "runtime/cuda/launch.h"

@@ -1,0 +1,2 @@
+/* Where device code finds the emulated language. */
+#include "tests/emulation/language.h"
