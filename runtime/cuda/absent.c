@@ -18,6 +18,8 @@ pl_status pl_cuda_open(int index) {
 
 void pl_cuda_close(void) {}
 
+void pl_cuda_use_tf32(bool allowed) { (void)allowed; }
+
 pl_status pl_cuda_get_info(pl_cuda_info *info) {
   *info = (pl_cuda_info){0};
   return not_built();

@@ -6,17 +6,17 @@ static const pl_kernel_maker *maker_of(pl_op_kind kind) {
   switch (kind) {
     case PL_OP_RELU: return &pl_cuda_relu;
     case PL_OP_ADD: return &pl_cuda_add;
-    case PL_OP_CONV:
+    case PL_OP_ATTENTION: return &pl_cuda_attention;
+    case PL_OP_GELU: return &pl_cuda_gelu;
+    case PL_OP_LINEAR: return &pl_cuda_linear;
+    case PL_OP_CONV: return &pl_cuda_conv;
     case PL_OP_BATCH_NORM:
     case PL_OP_MAX_POOL:
     case PL_OP_AVG_POOL:
-    case PL_OP_LINEAR:
     case PL_OP_L2_NORMALIZE:
     case PL_OP_EMBEDDING:
     case PL_OP_POSITIONS:
     case PL_OP_LAYER_NORM:
-    case PL_OP_GELU:
-    case PL_OP_ATTENTION:
     case PL_OP_SELECT:
     case PL_OP_DROPOUT:
     case PL_OP_INPUT:

@@ -34,6 +34,10 @@ pl_status pl_cuda_open(int index);
 /* Waits for all work and gives everything back. Nothing is open: does nothing. */
 void pl_cuda_close(void);
 
+/* Whether kernels that are made from now on may round f32 to 10 bits of fraction before they
+ * multiply, which tensor cores do several times as fast; at first they may not. */
+void pl_cuda_use_tf32(bool allowed);
+
 /* About the device that is open. */
 pl_status pl_cuda_get_info(pl_cuda_info *info);
 

@@ -14,12 +14,17 @@ static struct {
   pl_staging staging;
 } open_device;
 
+static bool tf32_allowed;
+
 enum { CAPABILITY_NEEDED = 8 }; /* bf16 products */
 
 bool pl_cuda_built(void) { return true; }
 
 cudaStream_t pl_cuda_stream(void) { return open_device.stream; }
 cublasLtHandle_t pl_cuda_blas(void) { return open_device.blas; }
+
+void pl_cuda_use_tf32(bool allowed) { tf32_allowed = allowed; }
+bool pl_cuda_tf32(void) { return tf32_allowed; }
 
 pl_status pl_cuda_check(const char *what, cudaError_t error) {
   if (error == cudaSuccess) return PL_OK;

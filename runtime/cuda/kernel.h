@@ -35,6 +35,7 @@ void pl_device_param_free(pl_device_param *p);
 extern const pl_device pl_cuda_device;
 cudaStream_t pl_cuda_stream(void);
 cublasLtHandle_t pl_cuda_blas(void);
+bool pl_cuda_tf32(void); /* as pl_cuda_use_tf32 said */
 
 /* PL_OK, or an error that names the call: PL_E_INTERNAL. Memory that can't be had tells how much
  * was asked for and how much is free. Also after launches: pl_cuda_check("layer norm",

@@ -6,7 +6,7 @@
 #include "runtime/cuda/cuda.h"
 
 const op_table *const cuda_tables[] = {
-    &op_pointwise,
+    &op_pointwise, &op_convolutions, &op_linears, &op_linears_each, &op_gelus, &op_attentions,
 };
 const size_t cuda_table_count = sizeof cuda_tables / sizeof *cuda_tables;
 

@@ -1,0 +1,137 @@
+/* Convolution. One of 1×1 mixes channels position by position, which is a matrix product; others
+ * are cuDNN's, which wants weights as (out, kernel, kernel, in) where the parameter is (out, in,
+ * kernel, kernel). */
+#include "runtime/base/memory.h"
+#include "runtime/cuda/convolution.h"
+#include "runtime/cuda/dense.h"
+#include "runtime/cuda/kernel.h"
+#include "runtime/cuda/launch.h"
+
+typedef struct conv_kernel {
+  pl_kernel head;
+  const pl_space *space;
+  int weight; /* parameter */
+  pl_dtype type;
+  bool need_dx;
+  size_t out_channels, in_channels, window; /* window: positions of one */
+  pl_device_param values;                   /* the parameter as it is */
+  pl_device_param arranged;                 /* as cuDNN wants it; nothing where a product does it */
+  pl_dense dense;
+  pl_convolution *convolution; /* NULL where a product does it */
+} conv_kernel;
+
+static const char *conv_supports(const pl_kernel_spec *spec) {
+  bool activations = spec->in_type == PL_F32 || spec->in_type == PL_BF16;
+  if (!activations || spec->in_type != spec->out_type)
+    return "convolution needs f32 or bf16, the same for input and output";
+  return NULL;
+}
+
+static void conv_destroy(pl_kernel *kernel) {
+  conv_kernel *k = (conv_kernel *)kernel;
+  pl_dense_free(&k->dense);
+  pl_convolution_destroy(&k->convolution);
+  pl_device_param_free(&k->values);
+  pl_device_param_free(&k->arranged);
+  pl_free(k);
+}
+
+static pl_status conv_load(pl_kernel *kernel, const void *image, const float *buffers) {
+  (void)buffers;
+  conv_kernel *k = (conv_kernel *)kernel;
+  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->values));
+  if (!k->convolution) return PL_OK;
+  pl_launch_channels_last(pl_cuda_stream(), k->type, k->arranged.values, k->values.values,
+                          k->out_channels, k->in_channels, k->window);
+  return pl_cuda_check("arranging weights", cudaGetLastError());
+}
+
+static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
+  conv_kernel *k = (conv_kernel *)kernel;
+  if (!k->convolution) return pl_dense_forward(&k->dense, args->x, args->y, args->scratch);
+  return pl_convolution_forward(k->convolution, args->x, k->arranged.values, args->y,
+                                args->scratch);
+}
+
+static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
+  conv_kernel *k = (conv_kernel *)kernel;
+  if (!k->convolution)
+    return pl_dense_backward(&k->dense, args->x, args->dy, args->dx, args->dweight, args->scratch);
+  void *dweight = args->scratch, *inner = (char *)args->scratch + pl_align_up(k->arranged.bytes);
+  PL_TRY(pl_convolution_backward_weights(k->convolution, args->x, args->dy, dweight, inner));
+  pl_launch_channels_first(pl_cuda_stream(), k->type, args->dweight, dweight, k->out_channels,
+                           k->in_channels, k->window);
+  PL_TRY(pl_cuda_check("arranging a gradient", cudaGetLastError()));
+  if (!k->need_dx) return PL_OK;
+  return pl_convolution_backward_data(k->convolution, args->dy, k->arranged.values, args->dx,
+                                      inner);
+}
+
+static const pl_kernel_class conv_class = {
+    .destroy = conv_destroy, .load = conv_load, .forward = conv_forward, .backward = conv_backward};
+
+static pl_status make_dense(const pl_kernel_spec *spec, conv_kernel *k) {
+  const pl_op *op = spec->op;
+  pl_dense_spec dense = {.lines = spec->rows * op->out_shape.height * op->out_shape.width,
+                         .inner = op->in_shape.channels,
+                         .features = op->out_shape.channels,
+                         .backward = spec->training,
+                         .need_dx = spec->need_dx,
+                         .type = k->type,
+                         .out_type = k->type,
+                         .weight = k->values.values};
+  return pl_dense_create(&dense, &k->dense);
+}
+
+static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
+  const pl_op *op = spec->op;
+  pl_convolution_spec convolution = {.rows = spec->rows,
+                                     .in = op->in_shape,
+                                     .out = op->out_shape,
+                                     .window = op->window,
+                                     .type = k->type,
+                                     .backward_data = spec->training && spec->need_dx,
+                                     .backward_weights = spec->training,
+                                     .tf32 = pl_cuda_tf32()};
+  PL_TRY(pl_device_param_create(k->space, k->weight, &k->arranged));
+  return pl_convolution_create(&convolution, &k->convolution);
+}
+
+static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
+  size_t scratch = pl_dense_scratch_bytes(&k->dense);
+  if (k->convolution)
+    scratch = pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution);
+  double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->out_shape) *
+                 (double)(k->in_channels * k->window);
+  *needs =
+      (pl_kernel_needs){.scratch_bytes = scratch,
+                        .backward_reads_x = true,
+                        .forward_flops = flops,
+                        .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+}
+
+static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
+  pl_status status;
+  pl_window window = spec->op->window;
+  bool pointwise = window.kernel == 1 && window.stride == 1 && window.pad == 0;
+  conv_kernel *k = pl_alloc(1, sizeof *k);
+  if (!k) return PL_E_INTERNAL;
+  *k = (conv_kernel){.head = {&conv_class},
+                     .space = spec->space,
+                     .weight = spec->op->weight,
+                     .type = spec->in_type,
+                     .need_dx = spec->need_dx,
+                     .out_channels = (size_t)spec->op->out_shape.channels,
+                     .in_channels = (size_t)spec->op->in_shape.channels,
+                     .window = (size_t)window.kernel * window.kernel};
+  PL_TRY_OR(failed, status, pl_device_param_create(k->space, k->weight, &k->values));
+  PL_TRY_OR(failed, status, pointwise ? make_dense(spec, k) : make_convolution(spec, k));
+  fill_needs(spec, k, needs);
+  *out = &k->head;
+  return PL_OK;
+failed:
+  conv_destroy(&k->head);
+  return status;
+}
+
+const pl_kernel_maker pl_cuda_conv = {conv_supports, conv_prepare};

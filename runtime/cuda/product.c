@@ -1,0 +1,171 @@
+#include "runtime/cuda/product.h"
+
+#include "runtime/cuda/kernel.h"
+
+/* Room to split sums in parts. It is scratch that all kernels share. */
+enum { MOST_WORKSPACE = 16 << 20, WORKSPACE_ALIGNMENT = 256 };
+
+struct pl_product {
+  pl_product_spec spec;
+  cublasLtMatmulDesc_t operation;
+  cublasLtMatrixLayout_t left, right, out;
+  cublasLtMatmulAlgo_t algorithm;
+  size_t workspace_bytes;
+};
+
+static pl_status check(const char *what, cublasStatus_t status) {
+  if (status == CUBLAS_STATUS_SUCCESS) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "%s: cuBLASLt says: %s", what, cublasLtGetStatusString(status));
+}
+
+static cudaDataType type_of(pl_dtype type) { return type == PL_BF16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+static pl_status set_operation(cublasLtMatmulDesc_t operation,
+                               cublasLtMatmulDescAttributes_t attribute, const void *value,
+                               size_t bytes) {
+  return check("describing a product",
+               cublasLtMatmulDescSetAttribute(operation, attribute, value, bytes));
+}
+
+/* cuBLASLt takes matrices column by column. A matrix stored row by row is the transpose of one
+ * stored so, and outᵀ = rightᵀ · leftᵀ: the two change places, and nothing is moved. */
+static pl_status describe_operation(pl_product *p) {
+  const pl_product_spec *s = &p->spec;
+  cublasComputeType_t compute =
+      s->type == PL_F32 && s->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  PL_TRY(
+      check("describing a product", cublasLtMatmulDescCreate(&p->operation, compute, CUDA_R_32F)));
+  cublasOperation_t first = s->right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  cublasOperation_t second = s->left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  PL_TRY(set_operation(p->operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
+  PL_TRY(set_operation(p->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
+  if (!s->bias) return PL_OK;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+  PL_TRY(set_operation(p->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+  return set_operation(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &s->bias, sizeof s->bias);
+}
+
+/* A matrix that is stored as (lines, length), row by row. */
+static pl_status describe_matrix(const pl_product *p, const pl_product_matrix *m, pl_dtype type,
+                                 int lines, int length, cublasLtMatrixLayout_t *out) {
+  PL_TRY(check(
+      "describing a matrix",
+      cublasLtMatrixLayoutCreate(out, type_of(type), (uint64_t)length, (uint64_t)lines, m->line)));
+  int32_t batch = p->spec.batch;
+  int64_t step = m->step;
+  PL_TRY(check("describing a matrix",
+               cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch,
+                                                sizeof batch)));
+  return check("describing a matrix",
+               cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                                &step, sizeof step));
+}
+
+static pl_status describe_matrices(pl_product *p) {
+  const pl_product_spec *s = &p->spec;
+  bool left = s->left.transposed, right = s->right.transposed;
+  PL_TRY(describe_matrix(p, &s->left, s->type, left ? s->inner : s->rows, left ? s->rows : s->inner,
+                         &p->left));
+  PL_TRY(describe_matrix(p, &s->right, s->type, right ? s->cols : s->inner,
+                         right ? s->inner : s->cols, &p->right));
+  return describe_matrix(p, &s->out, s->out_type, s->rows, s->cols, &p->out);
+}
+
+static pl_status prefer(cublasLtMatmulPreference_t preference,
+                        cublasLtMatmulPreferenceAttributes_t attribute, const void *value,
+                        size_t bytes) {
+  return check("choosing an algorithm",
+               cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, bytes));
+}
+
+/* Sums may be split only where the parts are kept in f32 and added by a pass of its own, whose
+ * order is fixed; in place they are added as they come. */
+static pl_status set_preferences(const pl_product_spec *s, cublasLtMatmulPreference_t preference) {
+  uint64_t workspace = MOST_WORKSPACE;
+  uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  uint32_t left = (uint32_t)pl_product_alignment(&s->left, s->type);
+  uint32_t right = (uint32_t)pl_product_alignment(&s->right, s->type);
+  uint32_t out = (uint32_t)pl_product_alignment(&s->out, s->out_type);
+  PL_TRY(
+      prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
+  PL_TRY(prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes, sizeof schemes));
+  PL_TRY(prefer(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &right, sizeof right));
+  PL_TRY(prefer(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &left, sizeof left));
+  PL_TRY(prefer(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &out, sizeof out));
+  return prefer(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &out, sizeof out);
+}
+
+static pl_status choose(pl_product *p, cublasLtMatmulPreference_t preference) {
+  const pl_product_spec *s = &p->spec;
+  cublasLtMatmulHeuristicResult_t best;
+  int found = 0;
+  PL_TRY(set_preferences(s, preference));
+  cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(pl_cuda_blas(), p->operation, p->right, p->left, p->out,
+                                     p->out, preference, 1, &best, &found);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
+    return PL_FAIL(PL_E_INTERNAL,
+                   "cuBLASLt has no product of %s (%d, %d) · (%d, %d) that adds in a fixed order; "
+                   "use the processor (cpu)",
+                   pl_dtype_name(s->type), s->rows, s->inner, s->inner, s->cols);
+  PL_TRY(check("choosing an algorithm", status));
+  PL_TRY(check("choosing an algorithm", best.state));
+  p->algorithm = best.algo;
+  p->workspace_bytes = best.workspaceSize;
+  return PL_OK;
+}
+
+static pl_status choose_algorithm(pl_product *p) {
+  cublasLtMatmulPreference_t preference = NULL;
+  PL_TRY(check("choosing an algorithm", cublasLtMatmulPreferenceCreate(&preference)));
+  pl_status status = choose(p, preference);
+  cublasLtMatmulPreferenceDestroy(preference);
+  return status;
+}
+
+pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
+  pl_status status;
+  pl_product *p = pl_alloc(1, sizeof *p);
+  if (!p) return PL_E_INTERNAL;
+  p->spec = *spec;
+  PL_TRY_OR(failed, status, describe_operation(p));
+  PL_TRY_OR(failed, status, describe_matrices(p));
+  PL_TRY_OR(failed, status, choose_algorithm(p));
+  *out = p;
+  return PL_OK;
+failed:
+  pl_product_destroy(&p);
+  return status;
+}
+
+void pl_product_destroy(pl_product **product) {
+  pl_product *p = *product;
+  if (!p) return;
+  if (p->out) cublasLtMatrixLayoutDestroy(p->out);
+  if (p->right) cublasLtMatrixLayoutDestroy(p->right);
+  if (p->left) cublasLtMatrixLayoutDestroy(p->left);
+  if (p->operation) cublasLtMatmulDescDestroy(p->operation);
+  pl_free(p);
+  *product = NULL;
+}
+
+/* Scratch may begin at any multiple of PL_ALIGNMENT. */
+size_t pl_product_scratch_bytes(const pl_product *product) {
+  return product->workspace_bytes ? product->workspace_bytes + WORKSPACE_ALIGNMENT : 0;
+}
+
+static void *aligned(void *scratch) {
+  uintptr_t at = (uintptr_t)scratch, over = at % WORKSPACE_ALIGNMENT;
+  return over ? (char *)scratch + (WORKSPACE_ALIGNMENT - over) : scratch;
+}
+
+pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  const float one = 1, zero = 0;
+  void *workspace = product->workspace_bytes ? aligned(scratch) : NULL;
+  return check(
+      "a matrix product",
+      cublasLtMatmul(pl_cuda_blas(), product->operation, &one, right, product->right, left,
+                     product->left, &zero, out, product->out, out, product->out,
+                     &product->algorithm, workspace, product->workspace_bytes, pl_cuda_stream()));
+}
