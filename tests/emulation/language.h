@@ -22,7 +22,8 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
-/* One block runs at a time, so what all its threads share is what all calls share. */
+/* One block runs at a time, so what all its threads share is what all calls share. It holds what
+ * the block before left there. */
 #define PL_SHARED static
 
 typedef struct emulated_index {

@@ -1,0 +1,154 @@
+/* tests/emulation: what runs on it gives what a GPU would, and what a GPU would not forgive fails.
+ */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/cuda/cuda.h"
+#include "runtime/cuda/kernel.h"
+#include "tests/check.h"
+#include "tests/emulation/probes.h"
+#include "tests/emulation/runtime.h"
+
+static void *room(size_t bytes) {
+  void *memory;
+  CHECK_OK(pl_cuda_device.alloc(bytes, &memory));
+  return memory;
+}
+
+static void blocks_sum_whatever_their_size(void **state) {
+  (void)state;
+  enum { MOST = 3000 };
+  const size_t sizes[] = {32, 96, 1024};
+  float x[MOST], sums[MOST];
+  for (int i = 0; i < MOST; i++) x[i] = (float)(i % 17);
+  float *from = room(sizeof x), *to = room(sizeof sums);
+  CHECK_OK(pl_cuda_device.put(from, x, sizeof x));
+  for (int i = 0; i < 3; i++) {
+    size_t threads = sizes[i], n = 2976; /* whole warps, but a block that is not full */
+    probe_sum_blocks(pl_cuda_stream(), to, from, n, threads);
+    CHECK_OK(pl_cuda_device.get(sums, to, sizeof sums));
+    for (size_t b = 0; b * threads < n; b++) {
+      float expected = 0;
+      for (size_t j = b * threads; j < n && j < (b + 1) * threads; j++) expected += x[j];
+      assert_true(sums[b] == expected);
+    }
+  }
+  pl_cuda_device.release(from);
+  pl_cuda_device.release(to);
+}
+
+static void shuffles_read_other_lanes(void **state) {
+  (void)state;
+  int out[4][32];
+  int *to = room(sizeof out);
+  probe_shuffles(pl_cuda_stream(), to);
+  CHECK_OK(pl_cuda_device.get(out, to, sizeof out));
+  for (int lane = 0; lane < 32; lane++) {
+    assert_int_equal(out[0][lane], lane ^ 5);
+    assert_int_equal(out[1][lane], lane + 3 < 32 ? lane + 3 : lane);
+    assert_int_equal(out[2][lane], lane < 3 ? lane : lane - 3);
+    assert_int_equal(out[3][lane], lane / 8 * 8 + 7);
+  }
+  pl_cuda_device.release(to);
+}
+
+/* Whether 100 numbers are reversed: others each time, as shared memory holds what the block before
+ * left there. */
+static bool reverses(bool waits, bool backwards) {
+  enum { N = 100 };
+  static int first;
+  int x[N];
+  bool right = true;
+  int *values = room(sizeof x);
+  first += N;
+  for (int i = 0; i < N; i++) x[i] = first + i;
+  CHECK_OK(pl_cuda_device.put(values, x, sizeof x));
+  emulated_turn_backwards(backwards);
+  probe_reverse(pl_cuda_stream(), values, N, waits);
+  CHECK_OK(pl_cuda_device.get(x, values, sizeof x));
+  emulated_turn_backwards(false);
+  for (int i = 0; i < N; i++) right = right && x[i] == first + N - 1 - i;
+  pl_cuda_device.release(values);
+  return right;
+}
+
+static void a_missing_wait_is_seen(void **state) {
+  (void)state;
+  assert_true(reverses(true, false));
+  assert_true(reverses(true, true));
+  assert_false(reverses(false, false));
+  assert_false(reverses(false, true));
+}
+
+static void launches_that_cannot_be_are_refused(void **state) {
+  (void)state;
+  probe_reverse(pl_cuda_stream(), NULL, 1025, true);
+  CHECK_FAILS(PL_E_INTERNAL, "InvalidConfiguration", pl_cuda_check("probe", cudaGetLastError()));
+  probe_sum_blocks(pl_cuda_stream(), NULL, NULL, 0, 32);
+  CHECK_FAILS(PL_E_INTERNAL, "InvalidConfiguration", pl_cuda_check("probe", cudaGetLastError()));
+  CHECK_OK(pl_cuda_check("probe", cudaGetLastError()));
+}
+
+/* ---- mistakes that end the program ---- */
+
+static void part_ways(int *memory) { probe_part_ways(pl_cuda_stream(), memory); }
+static void miss_lanes(int *memory) { probe_missing_lanes(pl_cuda_stream(), memory); }
+static void write_behind(int *memory) {
+  probe_write(pl_cuda_stream(), memory, 64);
+  pl_cuda_device.release(memory);
+}
+static void touch_from_host(int *memory) { *(volatile int *)memory = 1; }
+static void copy_to_host_memory(int *memory) {
+  static int host[4];
+  pl_cuda_device.copy(host, memory, sizeof host);
+}
+static void give_back_twice(int *memory) {
+  pl_cuda_device.release(memory);
+  pl_cuda_device.release(memory);
+}
+
+static void check_ends(void (*mistake)(int *memory)) {
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (!freopen("/dev/null", "w", stderr)) _exit(0);
+    int *memory = room(64 * sizeof(int));
+    /* cmocka's own handlers would go on with the next test */
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGABRT, SIG_DFL);
+    mistake(memory);
+    (void)pl_cuda_device.finish();
+    _exit(0);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void mistakes_end_the_program(void **state) {
+  (void)state;
+  check_ends(part_ways);
+  check_ends(miss_lanes);
+  check_ends(write_behind);
+  check_ends(touch_from_host);
+  check_ends(copy_to_host_memory);
+  check_ends(give_back_twice);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(blocks_sum_whatever_their_size),
+      cmocka_unit_test(shuffles_read_other_lanes),
+      cmocka_unit_test(a_missing_wait_is_seen),
+      cmocka_unit_test(launches_that_cannot_be_are_refused),
+      cmocka_unit_test(mistakes_end_the_program),
+  };
+  if (pl_cuda_open(0) != PL_OK) return 1;
+  int failures = cmocka_run_group_tests(tests, NULL, NULL);
+  pl_cuda_close();
+  return failures;
+}
