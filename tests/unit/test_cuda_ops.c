@@ -3,6 +3,7 @@
 #include "runtime/cuda/cuda.h"
 #include "tests/check.h"
 #include "tests/unit/cuda_tables.h"
+#include "tests/unit/cuda_test.h"
 #include "tests/unit/op_compare.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

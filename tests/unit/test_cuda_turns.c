@@ -4,6 +4,7 @@
 #include "tests/check.h"
 #include "tests/emulation/runtime.h"
 #include "tests/unit/cuda_tables.h"
+#include "tests/unit/cuda_test.h"
 #include "tests/unit/op_compare.h"
 
 static void check_turns(const op_setup *setup) {

@@ -1,0 +1,291 @@
+/* Whole networks on the CUDA backend: what the naive backend gives, within rounding, and the
+ * promises that hold bit by bit. Built twice, as test_cuda_ops.c. */
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/tree.h"
+#include "runtime/cuda/cuda.h"
+#include "tests/check.h"
+#include "tests/unit/cuda_test.h"
+#include "tests/unit/net_rig.h"
+
+/* ---- networks ---- */
+
+static const pl_window SAME = {3, 1, 1}, HALF = {3, 2, 1}, ONE = {1, 2, 0};
+
+static pl_value norm(pl_graph *g, const char *name, pl_value x) {
+  return pl_batch_norm(g, name, x, 1e-5F, 0.1F, 1);
+}
+
+/* A stem, a residual block with a projection, a projection head. */
+static pl_value residual(pl_graph *g, pl_value x) {
+  x = pl_relu(g, norm(g, "bn1", pl_conv2d(g, "conv1", x, 8, SAME)));
+  x = pl_max_pool(g, x, HALF);
+  pl_value y = pl_relu(g, norm(g, "bn2", pl_conv2d(g, "conv2", x, 16, HALF)));
+  y = norm(g, "bn3", pl_conv2d(g, "conv3", y, 16, SAME));
+  x = norm(g, "bn4", pl_conv2d(g, "down", x, 16, ONE));
+  x = pl_global_avg_pool(g, pl_relu(g, pl_add(g, y, x)));
+  x = pl_relu(g, norm(g, "bn5", pl_linear(g, "fc1", x, 16, false)));
+  return pl_l2_normalize(g, pl_linear(g, "fc2", x, 8, true), 1e-12F);
+}
+
+enum { CHANNELS = 16, LENGTH = 6, VOCABULARY = 11 };
+
+static pl_value transformer_block(pl_graph *g, pl_value x, bool causal, float dropout) {
+  pl_value y = pl_layer_norm(g, "ln1", x, 1e-5F);
+  y = pl_linear_each(g, "in.weight", "in.bias", y, 3 * CHANNELS, 0.2F);
+  y = pl_attention(g, "attention", y, 2, causal);
+  y = pl_linear_each(g, "out.weight", "out.bias", y, CHANNELS, 0.2F);
+  x = pl_add(g, x, dropout > 0 ? pl_dropout(g, y, dropout) : y);
+  y = pl_layer_norm(g, "ln2", x, 1e-5F);
+  y = pl_linear_each(g, "up.weight", "up.bias", y, 2 * CHANNELS, 0.2F);
+  y = pl_gelu_of(g, y, causal ? PL_GELU_QUICK : PL_GELU_EXACT);
+  return pl_add(g, x, pl_linear_each(g, "down.weight", "down.bias", y, CHANNELS, 0.2F));
+}
+
+static pl_value vision(pl_graph *g, pl_value x) {
+  x = pl_positions(g, "positions", "class", pl_patches(g, "patches", x, CHANNELS, 4), 0.3F);
+  x = transformer_block(g, x, false, 0);
+  x = pl_layer_norm(g, "last", pl_select_position(g, x, -1, PL_SELECT_FIRST), 1e-5F);
+  return pl_l2_normalize(g, pl_project(g, "head", x, 8, true, 0.3F), 1e-12F);
+}
+
+static pl_value text(pl_graph *g, pl_value tokens) {
+  pl_value x = pl_embedding(g, "tokens", tokens, VOCABULARY, CHANNELS);
+  x = transformer_block(g, pl_positions(g, "positions", NULL, x, 0.3F), true, 0.3F);
+  x = pl_select_position(g, x, tokens, PL_SELECT_END);
+  return pl_l2_normalize(g, pl_project(g, "head", x, 8, true, 0.3F), 1e-12F);
+}
+
+static rig_options residual_options(pl_norm_scope scope, pl_dtype precision) {
+  return (rig_options){.build = residual,
+                       .shape = {8, 8, 3},
+                       .rows = 4,
+                       .leaves = 4,
+                       .scope = scope,
+                       .precision = precision,
+                       .backend = pl_cuda_backend()};
+}
+
+static rig_options vision_options(pl_dtype precision) {
+  return (rig_options){.build = vision,
+                       .shape = {8, 8, 3},
+                       .rows = 3,
+                       .leaves = 4,
+                       .precision = precision,
+                       .backend = pl_cuda_backend()};
+}
+
+static rig_options text_options(pl_dtype precision) {
+  return (rig_options){.build = text,
+                       .shape = {LENGTH, 1, 1},
+                       .vocabulary = VOCABULARY,
+                       .rows = 3,
+                       .leaves = 4,
+                       .precision = precision,
+                       .draw_step = 2,
+                       .backend = pl_cuda_backend()};
+}
+
+/* ---- what one batch gave ---- */
+
+typedef struct part {
+  float *values;
+  size_t count;
+} part;
+
+enum { OUT, GRADIENT, BUFFERS, PARTS };
+static const char *const part_name[PARTS] = {"outputs", "gradient", "running statistics"};
+
+typedef struct result {
+  part part[PARTS];
+} result;
+
+static part copy(const float *from, size_t count) {
+  part p = {pl_alloc(count, sizeof(float)), count};
+  assert_non_null(p.values);
+  memcpy(p.values, from, count * sizeof(float));
+  return p;
+}
+
+/* Two steps, so that running statistics move on from moved ones; the last one's results. */
+static result run(const rig_options *options) {
+  net_rig rig;
+  result r;
+  rig_create(&rig, options);
+  CHECK_OK(rig_step(&rig));
+  CHECK_OK(rig_step(&rig));
+  r.part[OUT] = copy(rig.out, (size_t)rig.leaves * rig.leaf_out);
+  r.part[GRADIENT] = copy(pl_gradsum_total(rig.sums), (size_t)pl_space_elements(rig.space));
+  r.part[BUFFERS] = copy(rig.buffers, (size_t)pl_space_buffer_elements(rig.space));
+  rig_destroy(&rig);
+  return r;
+}
+
+static void free_result(result *r) {
+  for (int i = 0; i < PARTS; i++) pl_free(r->part[i].values);
+}
+
+static void check_same_part(const part *a, const part *b, int which, const char *when) {
+  assert_int_equal(a->count, b->count);
+  if (memcmp(a->values, b->values, a->count * sizeof(float)) != 0)
+    fail_msg("%s are other bits %s", part_name[which], when);
+}
+
+static void check_same(const result *a, const result *b, const char *when) {
+  for (int i = 0; i < PARTS; i++) check_same_part(&a->part[i], &b->part[i], i, when);
+}
+
+/* |a - b| <= tolerance * |b|, as lengths of vectors. */
+static void check_near(const result *a, const result *b, double tolerance) {
+  for (int i = 0; i < PARTS; i++) {
+    double difference = 0, length = 0;
+    for (size_t j = 0; j < b->part[i].count; j++) {
+      double va = (double)a->part[i].values[j], vb = (double)b->part[i].values[j];
+      difference += (va - vb) * (va - vb);
+      length += vb * vb;
+    }
+    if (!(sqrt(difference) <= tolerance * sqrt(length)))
+      fail_msg("%s are off by %.3g of their length", part_name[i], sqrt(difference / length));
+  }
+}
+
+/* ---- tests ---- */
+
+/* All promises for one network. Where norms reach over leaves, nothing can be recomputed, and
+ * leaves of other executors are out of reach. */
+static void check_network(rig_options options) {
+  bool wide = options.scope != PL_NORM_MICRO;
+  result whole = run(&options);
+
+  rig_options naive = options;
+  naive.backend = NULL;
+  result expected = run(&naive);
+  check_near(&whole, &expected, options.precision == PL_BF16 ? 3e-2 : 1e-5);
+  free_result(&expected);
+
+  result again = run(&options);
+  check_same(&again, &whole, "on a second run");
+  free_result(&again);
+
+  if (!wide) {
+    options.recompute = true;
+    result recomputed = run(&options);
+    check_same(&recomputed, &whole, "when activations are recomputed");
+    free_result(&recomputed);
+  }
+  free_result(&whole);
+}
+
+/* Four leaves in one executor, and each in its own: the same outputs, and sums over the same tree.
+ */
+static void check_leaves(rig_options options) {
+  enum { LEAVES = 4 };
+  result whole = run(&options), alone[LEAVES];
+  options.rank_count = LEAVES;
+  for (options.rank = 0; options.rank < LEAVES; options.rank++) alone[options.rank] = run(&options);
+  size_t elements = whole.part[GRADIENT].count, outputs = alone[0].part[OUT].count;
+  float *gradients = pl_alloc(LEAVES * elements, sizeof(float));
+  part sum = {pl_alloc(elements, sizeof(float)), elements};
+  assert_true(gradients && sum.values);
+  for (size_t i = 0; i < LEAVES; i++) {
+    part of_whole = {whole.part[OUT].values + i * outputs, outputs};
+    check_same_part(&alone[i].part[OUT], &of_whole, OUT, "for a leaf alone");
+    memcpy(gradients + i * elements, alone[i].part[GRADIENT].values, elements * sizeof(float));
+    free_result(&alone[i]);
+  }
+  pl_tree_sum_f32(sum.values, gradients, LEAVES, elements, elements);
+  check_same_part(&whole.part[GRADIENT], &sum, GRADIENT, "as a sum over leaves alone");
+  pl_free(gradients);
+  pl_free(sum.values);
+  free_result(&whole);
+}
+
+static const pl_dtype precisions[] = {PL_F32, PL_BF16};
+
+static void residual_networks(void **state) {
+  (void)state;
+  const pl_norm_scope scopes[] = {PL_NORM_MICRO, PL_NORM_RANK, PL_NORM_GLOBAL};
+  for (int p = 0; p < 2; p++) {
+    for (int s = 0; s < 3; s++) check_network(residual_options(scopes[s], precisions[p]));
+    check_leaves(residual_options(PL_NORM_MICRO, precisions[p]));
+  }
+}
+
+static void vision_transformers(void **state) {
+  (void)state;
+  for (int p = 0; p < 2; p++) {
+    check_network(vision_options(precisions[p]));
+    check_leaves(vision_options(precisions[p]));
+  }
+}
+
+static void text_transformers(void **state) {
+  (void)state;
+  for (int p = 0; p < 2; p++) {
+    check_network(text_options(precisions[p]));
+    check_leaves(text_options(precisions[p]));
+  }
+}
+
+/* What a norm of scope global asks its ranks for goes through the host. */
+static pl_status add_of_two(void *context, double *values, size_t n) {
+  int *calls = context;
+  ++*calls;
+  for (size_t i = 0; i < n; i++) values[i] += values[i];
+  return PL_OK;
+}
+
+/* A second rank that has the very same leaves: sums and counts double, so nothing changes. */
+static void norms_ask_other_ranks(void **state) {
+  (void)state;
+  int calls = 0;
+  const pl_ranks twins = {.rank = 0, .count = 2, .context = &calls, .sum = add_of_two};
+  rig_options options = residual_options(PL_NORM_GLOBAL, PL_F32);
+  result alone = run(&options);
+  net_rig rig;
+  rig_create(&rig, &options);
+  pl_exec_destroy(&rig.exec);
+  pl_exec_options exec_options = {.leaves = 4, .total_leaves = 8, .ranks = &twins};
+  CHECK_OK(pl_exec_create(rig.net, &exec_options, &rig.exec));
+  CHECK_OK(rig_step(&rig));
+  assert_int_equal(calls, 2 * 5); /* a forward and a backward sum for each of five norms */
+  part out = {rig.out, alone.part[OUT].count};
+  check_same_part(&out, &alone.part[OUT], OUT, "beside a rank of the same leaves");
+  rig_destroy(&rig);
+  free_result(&alone);
+}
+
+static void inference_uses_running_statistics(void **state) {
+  (void)state;
+  for (int p = 0; p < 2; p++) {
+    rig_options options = residual_options(PL_NORM_MICRO, precisions[p]);
+    options.inference = true;
+    net_rig cuda, naive;
+    rig_create(&cuda, &options);
+    options.backend = NULL;
+    rig_create(&naive, &options);
+    for (int64_t i = 0; i < pl_space_buffer_elements(cuda.space); i++)
+      naive.buffers[i] = cuda.buffers[i] = 0.5F + 0.1F * (float)(i % 7);
+    CHECK_OK(rig_forward(&cuda));
+    CHECK_OK(rig_forward(&naive));
+    for (size_t i = 0; i < (size_t)cuda.leaves * cuda.leaf_out; i++)
+      CHECK_NEAR(cuda.out[i], naive.out[i], p ? 1e-2 : 1e-5);
+    rig_destroy(&cuda);
+    rig_destroy(&naive);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(residual_networks),
+      cmocka_unit_test(vision_transformers),
+      cmocka_unit_test(text_transformers),
+      cmocka_unit_test(norms_ask_other_ranks),
+      cmocka_unit_test(inference_uses_running_statistics),
+  };
+  if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
+  int failures = cmocka_run_group_tests(tests, NULL, NULL);
+  pl_cuda_close();
+  return failures;
+}
