@@ -10,15 +10,15 @@ static const pl_kernel_maker *maker_of(pl_op_kind kind) {
     case PL_OP_GELU: return &pl_cuda_gelu;
     case PL_OP_LINEAR: return &pl_cuda_linear;
     case PL_OP_CONV: return &pl_cuda_conv;
-    case PL_OP_BATCH_NORM:
-    case PL_OP_MAX_POOL:
-    case PL_OP_AVG_POOL:
-    case PL_OP_L2_NORMALIZE:
-    case PL_OP_EMBEDDING:
-    case PL_OP_POSITIONS:
-    case PL_OP_LAYER_NORM:
-    case PL_OP_SELECT:
-    case PL_OP_DROPOUT:
+    case PL_OP_BATCH_NORM: return &pl_cuda_batch_norm;
+    case PL_OP_MAX_POOL: return &pl_cuda_max_pool;
+    case PL_OP_AVG_POOL: return &pl_cuda_avg_pool;
+    case PL_OP_L2_NORMALIZE: return &pl_cuda_l2_normalize;
+    case PL_OP_EMBEDDING: return &pl_cuda_embedding;
+    case PL_OP_POSITIONS: return &pl_cuda_positions;
+    case PL_OP_LAYER_NORM: return &pl_cuda_layer_norm;
+    case PL_OP_SELECT: return &pl_cuda_select;
+    case PL_OP_DROPOUT: return &pl_cuda_dropout;
     case PL_OP_INPUT:
     case PL_OP_TOKENS: break;
   }

@@ -84,4 +84,15 @@ __device__ inline double pl_warp_sum(double value) {
       function<float>(__VA_ARGS__);         \
   } while (0)
 
+/* Calls `function<In, Out>(…)`; not for f32 in and bf16 out. */
+#define PL_BY_TYPES(in_type, out_type, function, ...)      \
+  do {                                                     \
+    if ((out_type) == PL_BF16)                             \
+      function<__nv_bfloat16, __nv_bfloat16>(__VA_ARGS__); \
+    else if ((in_type) == PL_BF16)                         \
+      function<__nv_bfloat16, float>(__VA_ARGS__);         \
+    else                                                   \
+      function<float, float>(__VA_ARGS__);                 \
+  } while (0)
+
 #endif

@@ -1,0 +1,90 @@
+/* Layer norm over the channels of each position: y = (x - mean) / sqrt(var + epsilon) * gain +
+ * bias. Saved are mean and 1 / sqrt(var + epsilon) of each position. */
+#include "runtime/base/memory.h"
+#include "runtime/cuda/kernel.h"
+#include "runtime/cuda/launch.h"
+
+typedef struct layer_norm_kernel {
+  pl_kernel head;
+  const pl_space *space;
+  int weight, bias; /* parameters */
+  pl_cuda_layer_norm_shape shape;
+  pl_device_param gain_values, bias_values; /* f32 */
+} layer_norm_kernel;
+
+static void layer_norm_destroy(pl_kernel *kernel) {
+  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
+  pl_device_param_free(&k->gain_values);
+  pl_device_param_free(&k->bias_values);
+  pl_free(k);
+}
+
+static pl_status layer_norm_load(pl_kernel *kernel, const void *image, const float *buffers) {
+  (void)buffers;
+  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
+  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->gain_values));
+  return pl_device_param_load(k->space, k->bias, image, &k->bias_values);
+}
+
+static pl_status layer_norm_forward(pl_kernel *kernel, const pl_kernel_args *args) {
+  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
+  pl_launch_layer_norm(pl_cuda_stream(), &k->shape, k->gain_values.values, k->bias_values.values,
+                       args->x, args->y, args->saved);
+  return pl_cuda_check("layer norm", cudaGetLastError());
+}
+
+static pl_status layer_norm_backward(pl_kernel *kernel, const pl_kernel_args *args) {
+  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
+  pl_launch_layer_norm_gradient(pl_cuda_stream(), &k->shape, k->gain_values.values, args->saved,
+                                args->x, args->dy, args->scratch, args->dweight, args->dbias,
+                                args->dx);
+  return pl_cuda_check("layer norm's gradient", cudaGetLastError());
+}
+
+static const pl_kernel_class layer_norm_class = {.destroy = layer_norm_destroy,
+                                                 .load = layer_norm_load,
+                                                 .forward = layer_norm_forward,
+                                                 .backward = layer_norm_backward};
+
+static pl_status make_room(layer_norm_kernel *k) {
+  PL_TRY(pl_device_param_create(k->space, k->weight, &k->gain_values));
+  return pl_device_param_create(k->space, k->bias, &k->bias_values);
+}
+
+static void fill_needs(const layer_norm_kernel *k, bool training, pl_kernel_needs *needs) {
+  size_t positions = k->shape.positions, channels = k->shape.channels;
+  double elements = (double)positions * (double)channels;
+  *needs = (pl_kernel_needs){.forward_flops = 8 * elements};
+  if (!training) return;
+  needs->backward_reads_x = true;
+  needs->backward_flops = 14 * elements;
+  needs->saved_bytes = positions * 2 * sizeof(float);
+  needs->scratch_bytes =
+      pl_launch_column_chunks(positions, channels) * 2 * channels * sizeof(double);
+}
+
+static pl_status layer_norm_prepare(const pl_kernel_spec *spec, pl_kernel **out,
+                                    pl_kernel_needs *needs) {
+  const pl_op *op = spec->op;
+  layer_norm_kernel *k = pl_alloc(1, sizeof *k);
+  if (!k) return PL_E_INTERNAL;
+  *k = (layer_norm_kernel){
+      .head = {&layer_norm_class},
+      .space = spec->space,
+      .weight = op->weight,
+      .bias = op->bias,
+      .shape = {.type = spec->in_type,
+                .positions = (size_t)spec->rows * op->in_shape.height * op->in_shape.width,
+                .channels = op->in_shape.channels,
+                .epsilon = op->epsilon}};
+  pl_status status = make_room(k);
+  if (status != PL_OK) {
+    layer_norm_destroy(&k->head);
+    return status;
+  }
+  fill_needs(k, spec->training, needs);
+  *out = &k->head;
+  return PL_OK;
+}
+
+const pl_kernel_maker pl_cuda_layer_norm = {pl_kernel_same_type, layer_norm_prepare};

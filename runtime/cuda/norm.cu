@@ -1,0 +1,265 @@
+#include "runtime/cuda/columns.h"
+
+namespace {
+
+/* Of one thread's columns. */
+template <int N>
+struct norm_line {
+  pl_values<N> mean, inverse, scale, bias;
+};
+
+template <int N>
+__device__ inline norm_line<N> line_of(const pl_cuda_norm &norm, size_t c) {
+  norm_line<N> line = {pl_read_values<N>(norm.mean, c), pl_read_values<N>(norm.inverse, c),
+                       pl_read_values<N>(norm.gain, c), pl_read_values<N>(norm.bias, c)};
+  for (int n = 0; n < N; n++) line.scale.at[n] *= line.inverse.at[n];
+  return line;
+}
+
+/* One rounding, wherever it is worked out: backward finds the same sign as forward. */
+__device__ inline float normal(float centred, float scale, float bias) {
+  return __fmaf_rn(centred, scale, bias);
+}
+
+/* The gradient of the sum before the relu; x becomes x - mean. */
+template <int N, typename Out>
+__device__ inline pl_values<N> masked(const pl_cuda_norm &norm, const norm_line<N> &line,
+                                      const Out *y, const Out *dy, size_t at, pl_values<N> &x) {
+  pl_values<N> g = pl_read_values<N>(dy, at), out = {};
+  bool from_y = norm.add && norm.relu;
+  if (from_y) out = pl_read_values<N>(y, at);
+  for (int n = 0; n < N; n++) {
+    x.at[n] -= line.mean.at[n];
+    if (!norm.relu) continue;
+    float value = from_y ? out.at[n] : normal(x.at[n], line.scale.at[n], line.bias.at[n]);
+    g.at[n] = value > 0 ? g.at[n] : 0;
+  }
+  return g;
+}
+
+template <typename In>
+struct value_and_square {
+  const In *x;
+  size_t channels;
+  template <int N>
+  __device__ void add(size_t position, size_t c, float (&sum)[2][N]) const {
+    pl_values<N> v = pl_read_values<N>(x, position * channels + c);
+    for (int n = 0; n < N; n++) {
+      sum[0][n] += v.at[n];
+      sum[1][n] += v.at[n] * v.at[n];
+    }
+  }
+};
+
+struct store_sums {
+  double *sums;
+  size_t channels;
+  __device__ void store(size_t c, const double (&sum)[2]) const {
+    sums[c] = sum[0];
+    sums[channels + c] = sum[1];
+  }
+};
+
+template <typename In, typename Out>
+struct gradient_and_product {
+  pl_cuda_norm norm;
+  const In *x;
+  const Out *y, *dy;
+  template <int N>
+  __device__ void add(size_t position, size_t c, float (&sum)[2][N]) const {
+    size_t at = position * norm.channels + c;
+    pl_values<N> v = pl_read_values<N>(x, at);
+    pl_values<N> g = masked<N>(norm, line_of<N>(norm, c), y, dy, at, v);
+    for (int n = 0; n < N; n++) {
+      sum[0][n] += g.at[n];
+      sum[1][n] += g.at[n] * v.at[n];
+    }
+  }
+};
+
+struct store_gradients {
+  double *sums;
+  const float *inverse;
+  float *dgain, *dbias;
+  size_t channels;
+  __device__ void store(size_t c, const double (&sum)[2]) const {
+    double product = sum[1] * (double)inverse[c];
+    sums[c] = sum[0];
+    sums[channels + c] = product;
+    dbias[c] = (float)sum[0];
+    dgain[c] = (float)product;
+  }
+};
+
+enum { THREADS = 256, APPLY_POSITIONS = 4, APPLY_BLOCKS = 4096 };
+
+size_t blocks_for(size_t threads) { return (threads + THREADS - 1) / THREADS; }
+
+__global__ void statistics_kernel(size_t channels, const double *totals, double count,
+                                  float epsilon, float *mean, float *inverse) {
+  size_t c = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
+  if (c >= channels) return;
+  double middle = totals[c] / count;
+  double variance = totals[channels + c] / count - middle * middle;
+  if (variance < 0) variance = 0; /* rounding; a NaN stays */
+  mean[c] = (float)middle;
+  inverse[c] = (float)(1 / sqrt(variance + (double)epsilon));
+}
+
+__global__ void invert_kernel(size_t channels, float epsilon, float *variance) {
+  size_t c = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
+  if (c < channels) variance[c] = (float)(1 / sqrt((double)variance[c] + (double)epsilon));
+}
+
+template <int N, typename In, typename Out>
+__global__ void apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *x, const In *skip,
+                             Out *y) {
+  pl_column_place place = pl_place<N>(grid);
+  if (place.first >= place.end) return;
+  norm_line<N> line = line_of<N>(norm, place.column);
+  for (size_t p = place.first; p < place.end; p += place.step) {
+    size_t at = p * norm.channels + place.column;
+    pl_values<N> v = pl_read_values<N>(x, at), other = {};
+    if (norm.add) other = pl_read_values<N>(skip, at);
+    for (int n = 0; n < N; n++) {
+      float value =
+          normal(v.at[n] - line.mean.at[n], line.scale.at[n], line.bias.at[n]) + other.at[n];
+      v.at[n] = norm.relu && value < 0 ? 0 : value; /* keeps a NaN */
+    }
+    pl_write_values<N>(y, at, v);
+  }
+}
+
+/* dx = gain / σ · (g - Σg / n - x̂ Σ(g x̂) / n), with n elements in the scope. */
+template <int N, typename In, typename Out>
+__global__ void gradient_kernel(pl_cuda_norm norm, pl_column_grid grid, const double *totals,
+                                double count, const In *x, const Out *y, const Out *dy, In *dx,
+                                In *dskip) {
+  pl_column_place place = pl_place<N>(grid);
+  if (place.first >= place.end) return;
+  norm_line<N> line = line_of<N>(norm, place.column);
+  float offset[N], slope[N];
+  for (int n = 0; n < N; n++) {
+    double product = totals[norm.channels + place.column + n] * (double)line.inverse.at[n];
+    offset[n] = (float)((double)line.scale.at[n] * totals[place.column + n] / count);
+    slope[n] = (float)((double)line.scale.at[n] * product / count);
+  }
+  for (size_t p = place.first; p < place.end; p += place.step) {
+    size_t at = p * norm.channels + place.column;
+    pl_values<N> v = pl_read_values<N>(x, at);
+    pl_values<N> g = masked<N>(norm, line, y, dy, at, v);
+    if (dskip) pl_write_values<N>(dskip, at, g);
+    if (!dx) continue;
+    for (int n = 0; n < N; n++)
+      v.at[n] = line.scale.at[n] * g.at[n] - offset[n] - slope[n] * v.at[n];
+    pl_write_values<N>(dx, at, v);
+  }
+}
+
+template <int N>
+pl_column_grid apply_grid(const pl_cuda_norm &norm) {
+  pl_column_grid one = pl_column_grid_of<N>(norm.positions, norm.channels, 1);
+  size_t rows = THREADS / one.width, most = APPLY_BLOCKS / one.tiles;
+  size_t chunks = (norm.positions + rows * APPLY_POSITIONS - 1) / (rows * APPLY_POSITIONS);
+  if (chunks > most) chunks = most;
+  return pl_column_grid_of<N>(norm.positions, norm.channels, chunks > 0 ? chunks : 1);
+}
+
+bool lines_by_fours(const pl_cuda_norm &norm) {
+  return pl_fours_in(norm.channels, norm.gain, norm.bias, norm.mean, norm.inverse);
+}
+
+template <typename In>
+void sums_typed(pl_stream stream, const pl_cuda_norm &norm, const void *x, double *partial,
+                double *sums) {
+  value_and_square<In> term = {(const In *)x, norm.channels};
+  store_sums result = {sums, norm.channels};
+  pl_column_sums<2>(stream, term, result, pl_fours_in(norm.channels, term.x), norm.positions,
+                    norm.channels, partial);
+}
+
+template <typename In, typename Out>
+void apply_typed(pl_stream stream, const pl_cuda_norm &norm, const In *x, const In *skip, Out *y) {
+  if (lines_by_fours(norm) && pl_fours_in(norm.channels, x, skip) && pl_fours(y)) {
+    pl_column_grid grid = apply_grid<4>(norm);
+    PL_LAUNCH((apply_kernel<4, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid, x,
+              skip, y);
+  } else {
+    pl_column_grid grid = apply_grid<1>(norm);
+    PL_LAUNCH((apply_kernel<1, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid, x,
+              skip, y);
+  }
+}
+
+template <typename In, typename Out>
+void apply_any(pl_stream stream, const pl_cuda_norm &norm, const void *x, const void *skip,
+               void *y) {
+  apply_typed(stream, norm, (const In *)x, (const In *)skip, (Out *)y);
+}
+
+template <typename In, typename Out>
+void gradient_sums_typed(pl_stream stream, const pl_cuda_norm &norm, const void *x, const void *y,
+                         const void *dy, double *partial, double *sums, float *dgain,
+                         float *dbias) {
+  gradient_and_product<In, Out> term = {norm, (const In *)x, (const Out *)y, (const Out *)dy};
+  store_gradients result = {sums, norm.inverse, dgain, dbias, norm.channels};
+  bool fours = lines_by_fours(norm) && pl_fours_in(norm.channels, term.x, term.y, term.dy);
+  pl_column_sums<2>(stream, term, result, fours, norm.positions, norm.channels, partial);
+}
+
+template <typename In, typename Out>
+void gradient_typed(pl_stream stream, const pl_cuda_norm &norm, const double *totals, double count,
+                    const In *x, const Out *y, const Out *dy, In *dx, In *dskip) {
+  if (lines_by_fours(norm) && pl_fours_in(norm.channels, x, y, dy, dx, dskip)) {
+    pl_column_grid grid = apply_grid<4>(norm);
+    PL_LAUNCH((gradient_kernel<4, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid,
+              totals, count, x, y, dy, dx, dskip);
+  } else {
+    pl_column_grid grid = apply_grid<1>(norm);
+    PL_LAUNCH((gradient_kernel<1, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid,
+              totals, count, x, y, dy, dx, dskip);
+  }
+}
+
+template <typename In, typename Out>
+void gradient_any(pl_stream stream, const pl_cuda_norm &norm, const double *totals, double count,
+                  const void *x, const void *y, const void *dy, void *dx, void *dskip) {
+  gradient_typed(stream, norm, totals, count, (const In *)x, (const Out *)y, (const Out *)dy,
+                 (In *)dx, (In *)dskip);
+}
+
+}  // namespace
+
+void pl_launch_norm_sums(pl_stream stream, const pl_cuda_norm *norm, const void *x, double *partial,
+                         double *sums) {
+  PL_BY_TYPE(norm->in_type, sums_typed, stream, *norm, x, partial, sums);
+}
+
+void pl_launch_norm_statistics(pl_stream stream, size_t channels, const double *totals,
+                               double count, float epsilon, float *mean, float *inverse) {
+  PL_LAUNCH(statistics_kernel, blocks_for(channels), THREADS, stream, channels, totals, count,
+            epsilon, mean, inverse);
+}
+
+void pl_launch_norm_invert(pl_stream stream, size_t channels, float epsilon, float *variance) {
+  PL_LAUNCH(invert_kernel, blocks_for(channels), THREADS, stream, channels, epsilon, variance);
+}
+
+void pl_launch_norm_apply(pl_stream stream, const pl_cuda_norm *norm, const void *x,
+                          const void *skip, void *y) {
+  PL_BY_TYPES(norm->in_type, norm->out_type, apply_any, stream, *norm, x, skip, y);
+}
+
+void pl_launch_norm_gradient_sums(pl_stream stream, const pl_cuda_norm *norm, const void *x,
+                                  const void *y, const void *dy, double *partial, double *sums,
+                                  float *dgain, float *dbias) {
+  PL_BY_TYPES(norm->in_type, norm->out_type, gradient_sums_typed, stream, *norm, x, y, dy, partial,
+              sums, dgain, dbias);
+}
+
+void pl_launch_norm_gradient(pl_stream stream, const pl_cuda_norm *norm, const double *totals,
+                             double count, const void *x, const void *y, const void *dy, void *dx,
+                             void *dskip) {
+  PL_BY_TYPES(norm->in_type, norm->out_type, gradient_any, stream, *norm, totals, count, x, y, dy,
+              dx, dskip);
+}
