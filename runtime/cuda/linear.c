@@ -63,7 +63,7 @@ static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) 
   }
   if (k->bias >= 0)
     pl_launch_column_sums(pl_cuda_stream(), k->out_type, args->dbias, args->dy, lines, features,
-                          (float *)(void *)sums);
+                          (double *)(void *)sums);
   PL_TRY(pl_cuda_check("gradient of a bias", cudaGetLastError()));
   return pl_dense_backward(&k->dense, args->x, dy, args->dx, args->dweight, inner);
 }
@@ -104,7 +104,8 @@ static void fill_needs(const pl_kernel_spec *spec, linear_kernel *k, pl_kernel_n
   size_t lines = (size_t)k->dense.spec.lines, features = (size_t)k->dense.spec.features;
   if (spec->training && k->in_type != k->out_type)
     k->narrow_bytes = lines * features * pl_dtype_bytes(k->in_type);
-  if (spec->training && k->bias >= 0) k->sums_bytes = pl_column_sums_bytes(lines, features);
+  if (spec->training && k->bias >= 0)
+    k->sums_bytes = pl_launch_column_chunks(lines, features) * features * sizeof(double);
   double flops = 2.0 * (double)lines * (double)features * k->dense.spec.inner;
   *needs =
       (pl_kernel_needs){.scratch_bytes = pl_align_up(k->narrow_bytes) + pl_align_up(k->sums_bytes) +
