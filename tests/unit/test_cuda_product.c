@@ -1,10 +1,12 @@
 /* Matrix products of runtime/cuda/product.h against plain loops: every way that matrices may lie,
- * in batches, with a bias, at addresses that are hardly aligned. Built twice, as test_cuda_ops.c.
+ * in batches, with a bias, at addresses that are hardly aligned; and what dense.h makes of them.
+ * Built twice, as test_cuda_ops.c.
  */
 #include "runtime/cuda/product.h"
 
 #include "runtime/base/random.h"
 #include "runtime/cuda/cuda.h"
+#include "runtime/cuda/dense.h"
 #include "runtime/cuda/kernel.h"
 #include "tests/check.h"
 #include "tests/unit/cuda_test.h"
@@ -128,6 +130,65 @@ static void matrices_may_lie_any_way(void **state) {
   }
 }
 
+/* A copy on the device; of zeros where there is nothing to copy. */
+static void *placed(const float *host, size_t count) {
+  void *there = NULL;
+  CHECK_OK(pl_cuda_device.alloc(count * sizeof *host, &there));
+  if (host) CHECK_OK(pl_cuda_device.put(there, host, count * sizeof *host));
+  return there;
+}
+
+enum { LINES = 3, INNER = 2, FEATURES = 5, DY = LINES * FEATURES };
+
+/* Small whole numbers: exact in any order. */
+static void check_gradients(const float *x, const float *weight, const float *dy, const float *dx,
+                            const float *dweight) {
+  for (int k = 0; k < INNER; k++) {
+    for (int i = 0; i < LINES; i++) {
+      float sum = 0;
+      for (int j = 0; j < FEATURES; j++) sum += dy[i * FEATURES + j] * weight[j * INNER + k];
+      CHECK_NEAR(dx[i * INNER + k], sum, 0);
+    }
+    for (int j = 0; j < FEATURES; j++) {
+      float sum = 0;
+      for (int i = 0; i < LINES; i++) sum += dy[i * FEATURES + j] * x[i * INNER + k];
+      CHECK_NEAR(dweight[j * INNER + k], sum, 0);
+    }
+  }
+}
+
+/* Leaves' gradients lie one behind the other, each where the last one ended. */
+static void a_gradient_may_lie_behind_others(void **state) {
+  (void)state;
+  const float x[LINES * INNER] = {1, 2, 3, 4, 5, 6};
+  const float weight[FEATURES * INNER] = {1, 0, 0, 1, 1, 1, 2, 0, 0, 2};
+  float leaves[2 * DY] = {0}, dx[LINES * INNER], dweight[FEATURES * INNER];
+  for (int i = 0; i < DY; i++) leaves[DY + i] = (float)(i - 7);
+  void *there[] = {placed(x, LINES * INNER), placed(weight, FEATURES * INNER),
+                   placed(leaves, 2 * DY), placed(NULL, LINES * INNER),
+                   placed(NULL, FEATURES * INNER)};
+  pl_dense dense = {0};
+  pl_dense_spec spec = {.lines = LINES,
+                        .inner = INNER,
+                        .features = FEATURES,
+                        .backward = true,
+                        .need_dx = true,
+                        .type = PL_F32,
+                        .out_type = PL_F32,
+                        .weight = there[1]};
+  CHECK_OK(pl_dense_create(&spec, &dense));
+  void *scratch = NULL;
+  CHECK_OK(pl_cuda_device.alloc(pl_dense_scratch_bytes(&dense), &scratch));
+  const float *dy = (const float *)there[2] + DY;
+  CHECK_OK(pl_dense_backward(&dense, there[0], dy, there[3], there[4], scratch));
+  CHECK_OK(pl_cuda_device.get(dx, there[3], sizeof dx));
+  CHECK_OK(pl_cuda_device.get(dweight, there[4], sizeof dweight));
+  check_gradients(x, weight, leaves + DY, dx, dweight);
+  pl_dense_free(&dense);
+  pl_cuda_device.release(scratch);
+  for (int i = 0; i < 5; i++) pl_cuda_device.release(there[i]);
+}
+
 static void alignment_is_what_can_be_relied_on(void **state) {
   (void)state;
   pl_product_matrix m = {.placement = 0};
@@ -144,6 +205,7 @@ static void alignment_is_what_can_be_relied_on(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(matrices_may_lie_any_way),
+      cmocka_unit_test(a_gradient_may_lie_behind_others),
       cmocka_unit_test(alignment_is_what_can_be_relied_on),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
