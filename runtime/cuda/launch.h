@@ -172,7 +172,8 @@ void pl_launch_layer_norm_gradient(pl_stream stream, const pl_cuda_layer_norm_sh
 
 /* ---- linear.cu ---- */
 
-/* to[c] = the sum over lines of from (lines, columns). partial: pl_launch_column_chunks() * columns.
+/* to[c] = the sum over lines of from (lines, columns). partial: pl_launch_column_chunks() *
+ * columns.
  */
 void pl_launch_column_sums(pl_stream stream, pl_dtype type, float *to, const void *from,
                            size_t lines, size_t columns, double *partial);
