@@ -90,6 +90,14 @@ __device__ inline void pl_add_group(const Term &term, const pl_column_place &pla
     for (int n = 0; n < N; n++) sum[s][n] += (double)group[s][n];
 }
 
+/* The term as a thread uses it for its columns: itself, or what an overload for the term makes of
+ * it to read once what all positions share. */
+template <int N, typename Term>
+__device__ inline const Term &pl_for_columns(const Term &term, size_t column) {
+  (void)column;
+  return term;
+}
+
 /* partial: (chunks, SUMS, columns). */
 template <int SUMS, int N, typename Term>
 static __global__ void pl_column_sums_kernel(Term term, pl_column_grid grid, double *partial) {
@@ -97,10 +105,12 @@ static __global__ void pl_column_sums_kernel(Term term, pl_column_grid grid, dou
   const int group = 8;
   pl_column_place place = pl_place<N>(grid);
   double sum[SUMS][N] = {};
+  /* Those beyond the columns add nothing, but may read what is there for all. */
+  const auto &own = pl_for_columns<N>(term, place.column < grid.columns ? place.column : 0);
   size_t p = place.first;
   for (; p + (group - 1) * place.step < place.end; p += group * place.step)
-    pl_add_group<group>(term, place, p, sum);
-  for (; p < place.end; p += place.step) pl_add_group<1>(term, place, p, sum);
+    pl_add_group<group>(own, place, p, sum);
+  for (; p < place.end; p += place.step) pl_add_group<1>(own, place, p, sum);
   for (int i = 0; i < SUMS * N; i++) rows[i][threadIdx.x] = sum[i / N][i % N];
   __syncthreads();
   for (unsigned half = blockDim.x / 2; half >= grid.width; half /= 2) {

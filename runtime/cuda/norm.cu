@@ -21,18 +21,19 @@ __device__ inline float normal(float centred, float scale, float bias) {
   return __fmaf_rn(centred, scale, bias);
 }
 
+/* What tells where the relu let pass. */
+enum mask { NO_RELU, MASK_FROM_X, MASK_FROM_Y };
+
 /* The gradient of the sum before the relu; x becomes x - mean. */
-template <int N, typename Out>
-__device__ inline pl_values<N> masked(const pl_cuda_norm &norm, const norm_line<N> &line,
-                                      const Out *y, const Out *dy, size_t at, pl_values<N> &x) {
+template <mask MASK, int N, typename Out>
+__device__ inline pl_values<N> masked(const norm_line<N> &line, const Out *y, const Out *dy,
+                                      size_t at, pl_values<N> &x) {
   pl_values<N> g = pl_read_values<N>(dy, at), out = {};
-  bool from_y = norm.add && norm.relu;
-  if (from_y) out = pl_read_values<N>(y, at);
+  if (MASK == MASK_FROM_Y) out = pl_read_values<N>(y, at);
   for (int n = 0; n < N; n++) {
     x.at[n] -= line.mean.at[n];
-    if (!norm.relu) continue;
-    float value = from_y ? out.at[n] : normal(x.at[n], line.scale.at[n], line.bias.at[n]);
-    g.at[n] = value > 0 ? g.at[n] : 0;
+    if (MASK == MASK_FROM_X) out.at[n] = normal(x.at[n], line.scale.at[n], line.bias.at[n]);
+    if (MASK != NO_RELU) g.at[n] = out.at[n] > 0 ? g.at[n] : 0;
   }
   return g;
 }
@@ -60,22 +61,35 @@ struct store_sums {
   }
 };
 
-template <typename In, typename Out>
+template <mask MASK, typename In, typename Out>
 struct gradient_and_product {
   pl_cuda_norm norm;
   const In *x;
   const Out *y, *dy;
-  template <int N>
+};
+
+/* The same for the columns of a thread. */
+template <mask MASK, int N, typename In, typename Out>
+struct gradient_and_product_of {
+  gradient_and_product<MASK, In, Out> all;
+  norm_line<N> line;
+  template <int>
   __device__ void add(size_t position, size_t c, float (&sum)[2][N]) const {
-    size_t at = position * norm.channels + c;
-    pl_values<N> v = pl_read_values<N>(x, at);
-    pl_values<N> g = masked<N>(norm, line_of<N>(norm, c), y, dy, at, v);
+    size_t at = position * all.norm.channels + c;
+    pl_values<N> v = pl_read_values<N>(all.x, at);
+    pl_values<N> g = masked<MASK>(line, all.y, all.dy, at, v);
     for (int n = 0; n < N; n++) {
       sum[0][n] += g.at[n];
       sum[1][n] += g.at[n] * v.at[n];
     }
   }
 };
+
+template <int N, mask MASK, typename In, typename Out>
+__device__ inline gradient_and_product_of<MASK, N, In, Out> pl_for_columns(
+    const gradient_and_product<MASK, In, Out> &all, size_t column) {
+  return {all, line_of<N>(all.norm, column)};
+}
 
 struct store_gradients {
   double *sums;
@@ -112,8 +126,8 @@ __global__ void invert_kernel(size_t channels, float epsilon, float *variance) {
 }
 
 template <int N, typename In, typename Out>
-__global__ void apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *x, const In *skip,
-                             Out *y) {
+__global__ void apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *__restrict__ x,
+                             const In *__restrict__ skip, Out *__restrict__ y) {
   pl_column_place place = pl_place<N>(grid);
   if (place.first >= place.end) return;
   norm_line<N> line = line_of<N>(norm, place.column);
@@ -131,10 +145,11 @@ __global__ void apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *x
 }
 
 /* dx = gain / σ · (g - Σg / n - x̂ Σ(g x̂) / n), with n elements in the scope. */
-template <int N, typename In, typename Out>
+template <mask MASK, int N, typename In, typename Out>
 __global__ void gradient_kernel(pl_cuda_norm norm, pl_column_grid grid, const double *totals,
-                                double count, const In *x, const Out *y, const Out *dy, In *dx,
-                                In *dskip) {
+                                double count, const In *__restrict__ x, const Out *__restrict__ y,
+                                const Out *__restrict__ dy, In *__restrict__ dx,
+                                In *__restrict__ dskip) {
   pl_column_place place = pl_place<N>(grid);
   if (place.first >= place.end) return;
   norm_line<N> line = line_of<N>(norm, place.column);
@@ -147,7 +162,7 @@ __global__ void gradient_kernel(pl_cuda_norm norm, pl_column_grid grid, const do
   for (size_t p = place.first; p < place.end; p += place.step) {
     size_t at = p * norm.channels + place.column;
     pl_values<N> v = pl_read_values<N>(x, at);
-    pl_values<N> g = masked<N>(norm, line, y, dy, at, v);
+    pl_values<N> g = masked<MASK>(line, y, dy, at, v);
     if (dskip) pl_write_values<N>(dskip, at, g);
     if (!dx) continue;
     for (int n = 0; n < N; n++)
@@ -197,35 +212,57 @@ void apply_any(pl_stream stream, const pl_cuda_norm &norm, const void *x, const 
   apply_typed(stream, norm, (const In *)x, (const In *)skip, (Out *)y);
 }
 
-template <typename In, typename Out>
-void gradient_sums_typed(pl_stream stream, const pl_cuda_norm &norm, const void *x, const void *y,
-                         const void *dy, double *partial, double *sums, float *dgain,
-                         float *dbias) {
-  gradient_and_product<In, Out> term = {norm, (const In *)x, (const Out *)y, (const Out *)dy};
-  store_gradients result = {sums, norm.inverse, dgain, dbias, norm.channels};
+/* Arguments of the launches of backward. */
+struct backward_args {
+  const void *x, *y, *dy;
+  double *partial, *sums; /* sums */
+  float *dgain, *dbias;
+  const double *totals; /* gradient */
+  double count;
+  void *dx, *dskip;
+};
+
+template <mask MASK, typename In, typename Out>
+void sum_masked(pl_stream stream, const pl_cuda_norm &norm, const backward_args &args) {
+  gradient_and_product<MASK, In, Out> term = {norm, (const In *)args.x, (const Out *)args.y,
+                                              (const Out *)args.dy};
+  store_gradients result = {args.sums, norm.inverse, args.dgain, args.dbias, norm.channels};
   bool fours = lines_by_fours(norm) && pl_fours_in(norm.channels, term.x, term.y, term.dy);
-  pl_column_sums<2>(stream, term, result, fours, norm.positions, norm.channels, partial);
+  pl_column_sums<2>(stream, term, result, fours, norm.positions, norm.channels, args.partial);
 }
 
-template <typename In, typename Out>
-void gradient_typed(pl_stream stream, const pl_cuda_norm &norm, const double *totals, double count,
-                    const In *x, const Out *y, const Out *dy, In *dx, In *dskip) {
+template <mask MASK, typename In, typename Out>
+void apply_masked(pl_stream stream, const pl_cuda_norm &norm, const backward_args &args) {
+  const In *x = (const In *)args.x;
+  const Out *y = (const Out *)args.y, *dy = (const Out *)args.dy;
+  In *dx = (In *)args.dx, *dskip = (In *)args.dskip;
   if (lines_by_fours(norm) && pl_fours_in(norm.channels, x, y, dy, dx, dskip)) {
     pl_column_grid grid = apply_grid<4>(norm);
-    PL_LAUNCH((gradient_kernel<4, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid,
-              totals, count, x, y, dy, dx, dskip);
+    PL_LAUNCH((gradient_kernel<MASK, 4, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm,
+              grid, args.totals, args.count, x, y, dy, dx, dskip);
   } else {
     pl_column_grid grid = apply_grid<1>(norm);
-    PL_LAUNCH((gradient_kernel<1, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm, grid,
-              totals, count, x, y, dy, dx, dskip);
+    PL_LAUNCH((gradient_kernel<MASK, 1, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm,
+              grid, args.totals, args.count, x, y, dy, dx, dskip);
   }
 }
 
+template <mask MASK, typename In, typename Out>
+void backward_masked(pl_stream stream, const pl_cuda_norm &norm, const backward_args &args) {
+  if (args.sums)
+    sum_masked<MASK, In, Out>(stream, norm, args);
+  else
+    apply_masked<MASK, In, Out>(stream, norm, args);
+}
+
 template <typename In, typename Out>
-void gradient_any(pl_stream stream, const pl_cuda_norm &norm, const double *totals, double count,
-                  const void *x, const void *y, const void *dy, void *dx, void *dskip) {
-  gradient_typed(stream, norm, totals, count, (const In *)x, (const Out *)y, (const Out *)dy,
-                 (In *)dx, (In *)dskip);
+void backward(pl_stream stream, const pl_cuda_norm &norm, const backward_args &args) {
+  if (!norm.relu)
+    backward_masked<NO_RELU, In, Out>(stream, norm, args);
+  else if (norm.add)
+    backward_masked<MASK_FROM_Y, In, Out>(stream, norm, args);
+  else
+    backward_masked<MASK_FROM_X, In, Out>(stream, norm, args);
 }
 
 }  // namespace
@@ -253,13 +290,13 @@ void pl_launch_norm_apply(pl_stream stream, const pl_cuda_norm *norm, const void
 void pl_launch_norm_gradient_sums(pl_stream stream, const pl_cuda_norm *norm, const void *x,
                                   const void *y, const void *dy, double *partial, double *sums,
                                   float *dgain, float *dbias) {
-  PL_BY_TYPES(norm->in_type, norm->out_type, gradient_sums_typed, stream, *norm, x, y, dy, partial,
-              sums, dgain, dbias);
+  backward_args args = {x, y, dy, partial, sums, dgain, dbias, NULL, 0, NULL, NULL};
+  PL_BY_TYPES(norm->in_type, norm->out_type, backward, stream, *norm, args);
 }
 
 void pl_launch_norm_gradient(pl_stream stream, const pl_cuda_norm *norm, const double *totals,
                              double count, const void *x, const void *y, const void *dy, void *dx,
                              void *dskip) {
-  PL_BY_TYPES(norm->in_type, norm->out_type, gradient_any, stream, *norm, totals, count, x, y, dy,
-              dx, dskip);
+  backward_args args = {x, y, dy, NULL, NULL, NULL, NULL, totals, count, dx, dskip};
+  PL_BY_TYPES(norm->in_type, norm->out_type, backward, stream, *norm, args);
 }

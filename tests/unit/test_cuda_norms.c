@@ -18,8 +18,8 @@
     .rows = (r), .in = {(h), (w), (c)}, __VA_ARGS__                                     \
   }
 static const op_setup norms[] = {
-    NORM(2, 41, 41, 4, .relu = true),
-    NORM(1, 61, 61, 1, .add = true),
+    NORM(2, 33, 33, 4, .relu = true),
+    NORM(1, 37, 37, 1, .add = true),
     NORM(7, 5, 3, 132, .add = true, .relu = true),
     NORM(5, 4, 4, 200, .relu = true),
     NORM(3, 7, 7, 130, .relu = true),
@@ -58,7 +58,7 @@ static const op_setup normalizes[] = {
     {.name = "l2 3x515", .kind = PL_OP_L2_NORMALIZE, .rows = 3, .in = {1, 1, 515}},
 };
 
-/* Two, three and five tiles of sorted positions; tokens of many pieces, of one and of none; exactly
+/* Two, three and four tiles of sorted positions; tokens of many pieces, of one and of none; exactly
  * one tile, and one position more. */
 #define EMBEDDING(r, t, v, c)                                                              \
   {                                                                                        \
@@ -66,15 +66,15 @@ static const op_setup normalizes[] = {
     .in = {(t), 1, 1}, .vocabulary = (v), .out_channels = (c)                              \
   }
 static const op_setup embeddings[] = {
-    EMBEDDING(33, 40, 3, 12),  EMBEDDING(30, 70, 700, 5), EMBEDDING(60, 77, 40, 16),
+    EMBEDDING(33, 40, 3, 12),  EMBEDDING(30, 70, 700, 5), EMBEDDING(45, 70, 40, 8),
     EMBEDDING(30, 70, 1, 3),   EMBEDDING(32, 32, 9, 7),   EMBEDDING(25, 41, 2000, 4),
     EMBEDDING(3, 50, 2, 1030), EMBEDDING(1, 1, 1, 1),
 };
 
 static const op_setup positions[] = {
-    {.name = "positions 201x3x12",
+    {.name = "positions 130x3x12",
      .kind = PL_OP_POSITIONS,
-     .rows = 201,
+     .rows = 130,
      .in = {3, 1, 12},
      .class_token = true},
     {.name = "positions 5x7x132", .kind = PL_OP_POSITIONS, .rows = 5, .in = {7, 1, 132}},
