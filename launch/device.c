@@ -34,4 +34,6 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   return PL_OK;
 }
 
+void pl_device_close(void) { pl_cuda_close(); }
+
 void pl_device_name(char name[PL_DEVICE_TEXT]) { snprintf(name, PL_DEVICE_TEXT, "%s", opened); }

@@ -14,6 +14,9 @@ bool pl_device_is_cuda(const pl_config *config);
  * ranks must be on one kind. Errors name what is missing and are agreed. Collective. */
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
 
+/* Waits for the GPU that is open and gives it back; does nothing where none is. */
+void pl_device_close(void);
+
 /* "cpu", or the name and number of the GPU that is open. */
 enum { PL_DEVICE_TEXT = 96 };
 void pl_device_name(char name[PL_DEVICE_TEXT]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "launch/command.h"
+#include "launch/device.h"
 #include "runtime/base/log.h"
 
 static const pl_command *const commands[] = {
@@ -101,6 +102,7 @@ int main(int argc, char **argv) {
     PL_ERROR("%s%s", status == PL_E_INTERNAL ? "internal: " : "", pl_last_reason()->message);
     PL_DEBUG_LOG("noticed at %s:%d", pl_last_reason()->file, pl_last_reason()->line);
   }
+  pl_device_close();
   pl_log_close();
   pl_comm_destroy(&comm);
   if (fflush(stdout) != 0 && status == PL_OK) status = PL_E_IO;
