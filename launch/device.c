@@ -29,6 +29,7 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   PL_TRY(pl_comm_agree_same(comm, "the kind of device that run.device stands for", &cuda,
                             sizeof cuda));
   if (!cuda) return PL_OK;
+  pl_cuda_use_tf32(config->train.tf32);
   PL_TRY(pl_comm_agree(comm, open_cuda(comm)));
   *out = pl_cuda_backend();
   return PL_OK;

@@ -177,6 +177,7 @@ typedef struct pl_config {
     double epochs; /* used when steps is -1 */
     int64_t steps; /* -1: by epochs; 0 saves the untrained state */
     int64_t precision;
+    bool tf32;               /* on a GPU: f32 products of fewer bits */
     int64_t diagnostics;     /* uniformity every this many steps; 0: never */
     int64_t nonfinite_limit; /* steps that may be passed over */
   } train;

@@ -179,6 +179,7 @@ const pl_key pl_keys[] = {
     WORD(FIXED, train.steps, "auto", -1, STEPS_MAX, "auto", -1,
          "length in steps; auto: train.epochs"),
     CHOICE(FIXED, train.precision, "auto", "auto|f32|bf16", "of the compute; the state is f32"),
+    FLAG(FIXED, train.tf32, "false", "cuda: products of f32 values by TF32, of 10 bits"),
     WORD(FREE, train.diagnostics, "10", 0, STEPS_MAX, "never", 0,
          "steps between uniformity figures"),
     INTEGER(FREE, train.nonfinite_limit, "10", 0, 1e9,
