@@ -9,6 +9,9 @@
 /* Runs `thread` for every thread of every block (language.cc). */
 void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread);
 
+/* Does all that is queued in all streams (streams.cc). */
+void emulated_finish_all(void);
+
 /* Memory of the emulated device (device_memory.cc): only queued work may touch it. */
 void *device_memory_take(size_t bytes); /* NULL: there is not that much; else full of 0xFF */
 void device_memory_give(void *memory);

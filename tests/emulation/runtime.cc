@@ -1,21 +1,13 @@
-/* The emulated runtime: one device, whose work is done when somebody waits for it. */
+/* The emulated runtime: one device and its memory; streams are tests/emulation/streams.cc. */
 #include <cublasLt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <deque>
-
 #include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
 
-struct CUstream_st {
-  std::deque<std::function<void()>> work;
-};
-struct CUevent_st {
-  cudaStream_t stream;
-};
 struct cublasLtContext {
   int unused;
 };
@@ -30,19 +22,6 @@ cudaError_t remember(cudaError_t error) {
   return error;
 }
 
-void drain(cudaStream_t stream) {
-  device_memory_open();
-  while (!stream->work.empty()) {
-    std::function<void()> work = std::move(stream->work.front());
-    stream->work.pop_front();
-    work();
-  }
-  device_memory_close();
-}
-
-/* There is one stream: memory that is given back waits for it. */
-cudaStream_t only_stream;
-
 void check_device_memory(const void *memory, size_t bytes) {
   if (device_memory_holds(memory, bytes)) return;
   fprintf(stderr, "emulated runtime: %zu bytes at %p are not the device's\n", bytes, memory);
@@ -52,10 +31,6 @@ void check_device_memory(const void *memory, size_t bytes) {
 }  // namespace
 
 void emulated_host_is(const emulated_host *wanted) { host = *wanted; }
-
-void emulated_enqueue(cudaStream_t stream, std::function<void()> work) {
-  stream->work.push_back(std::move(work));
-}
 
 void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
                      std::function<void()> thread) {
@@ -133,7 +108,7 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
 
 cudaError_t cudaFree(void *memory) {
   if (!memory) return cudaSuccess;
-  if (only_stream) drain(only_stream);
+  emulated_finish_all();
   device_memory_give(memory);
   return cudaSuccess;
 }
@@ -144,7 +119,7 @@ cudaError_t cudaMallocHost(void **memory, size_t bytes) {
 }
 
 cudaError_t cudaFreeHost(void *memory) {
-  if (only_stream) drain(only_stream);
+  emulated_finish_all();
   free(memory);
   return cudaSuccess;
 }
@@ -160,46 +135,6 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
   check_device_memory(memory, bytes);
   emulated_enqueue(stream, [=] { memset(memory, value, bytes); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
-  (void)flags;
-  if (only_stream) return remember(cudaErrorInvalidValue);
-  *stream = only_stream = new CUstream_st;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  drain(stream);
-  delete stream;
-  only_stream = nullptr;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  drain(stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
-  (void)flags;
-  *event = new CUevent_st{nullptr};
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  event->stream = stream;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (event->stream) drain(event->stream);
   return cudaSuccess;
 }
 

@@ -20,6 +20,10 @@ void emulated_host_is(const emulated_host *host);
  * wait where they should then give other results. */
 void emulated_turn_backwards(bool backwards);
 
+/* Lets what other streams hold go before the work of the stream that is waited for, as far as events
+ * allow; at first it goes as late as they allow. */
+void emulated_others_first(bool on);
+
 #ifdef __cplusplus
 }
 #endif

@@ -91,6 +91,77 @@ static void launches_that_cannot_be_are_refused(void **state) {
   CHECK_OK(pl_cuda_check("probe", cudaGetLastError()));
 }
 
+/* ---- two streams ---- */
+
+/* Numbers go to the device in a stream of their own, are reversed in the device's stream, and the
+ * memory they came in is then overwritten. Whether that gives the numbers reversed, with the events
+ * that it needs or without one of them. */
+static bool passes_over(bool wait_for_copy, bool wait_for_use) {
+  enum { N = 64 };
+  int x[N], none[N] = {0}, back[N];
+  bool right = true;
+  cudaStream_t copies;
+  cudaEvent_t copied, used;
+  CHECK_OK(pl_cuda_check("stream", cudaStreamCreateWithFlags(&copies, cudaStreamNonBlocking)));
+  CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&copied, cudaEventDisableTiming)));
+  CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&used, cudaEventDisableTiming)));
+  int *values = room(sizeof x), *result = room(sizeof x);
+  CHECK_OK(pl_cuda_device.finish());
+  for (int i = 0; i < N; i++) x[i] = i + 1;
+  /* nothing was recorded yet: no wait */
+  cudaStreamWaitEvent(copies, used, 0);
+  cudaMemcpyAsync(values, x, sizeof x, cudaMemcpyHostToDevice, copies);
+  cudaEventRecord(copied, copies);
+  if (wait_for_copy) cudaStreamWaitEvent(pl_cuda_stream(), copied, 0);
+  probe_reverse(pl_cuda_stream(), values, N, true);
+  CHECK_OK(pl_cuda_device.copy(result, values, sizeof x));
+  cudaEventRecord(used, pl_cuda_stream());
+  if (wait_for_use) cudaStreamWaitEvent(copies, used, 0);
+  cudaMemcpyAsync(values, none, sizeof none, cudaMemcpyHostToDevice, copies);
+  CHECK_OK(pl_cuda_device.get(back, result, sizeof back));
+  for (int i = 0; i < N; i++) right = right && back[i] == N - i;
+  cudaStreamDestroy(copies);
+  cudaEventDestroy(copied);
+  cudaEventDestroy(used);
+  pl_cuda_device.release(values);
+  pl_cuda_device.release(result);
+  return right;
+}
+
+/* In one of the two orders at least. */
+static void a_missing_event_is_seen(void **state) {
+  (void)state;
+  for (int order = 0; order < 2; order++) {
+    emulated_others_first(order == 1);
+    assert_true(passes_over(true, true));
+  }
+  emulated_others_first(true);
+  assert_false(passes_over(true, false));
+  emulated_others_first(false);
+  assert_false(passes_over(false, true));
+}
+
+/* Waiting for an event is waiting for all before it, and for nothing behind it. */
+static void an_event_is_a_place(void **state) {
+  (void)state;
+  int x[2] = {1, 2}, back = 0;
+  int *values = room(sizeof x);
+  cudaEvent_t event;
+  CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&event, cudaEventDisableTiming)));
+  CHECK_OK(pl_cuda_check("event", cudaEventSynchronize(event)));
+  CHECK_OK(pl_cuda_device.put(values, x, sizeof x));
+  cudaMemcpyAsync(&back, values, sizeof back, cudaMemcpyDeviceToHost, pl_cuda_stream());
+  cudaEventRecord(event, pl_cuda_stream());
+  cudaMemcpyAsync(&back, values + 1, sizeof back, cudaMemcpyDeviceToHost, pl_cuda_stream());
+  assert_int_equal(back, 0);
+  CHECK_OK(pl_cuda_check("event", cudaEventSynchronize(event)));
+  assert_int_equal(back, 1);
+  CHECK_OK(pl_cuda_device.finish());
+  assert_int_equal(back, 2);
+  cudaEventDestroy(event);
+  pl_cuda_device.release(values);
+}
+
 /* ---- mistakes that end the program ---- */
 
 static void part_ways(int *memory) { probe_part_ways(pl_cuda_stream(), memory); }
@@ -145,6 +216,8 @@ int main(void) {
       cmocka_unit_test(shuffles_read_other_lanes),
       cmocka_unit_test(a_missing_wait_is_seen),
       cmocka_unit_test(launches_that_cannot_be_are_refused),
+      cmocka_unit_test(a_missing_event_is_seen),
+      cmocka_unit_test(an_event_is_a_place),
       cmocka_unit_test(mistakes_end_the_program),
   };
   if (pl_cuda_open(0) != PL_OK) return 1;

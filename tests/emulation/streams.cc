@@ -1,0 +1,142 @@
+/* Streams and events: work waits in its stream until somebody waits for it, or for work behind it.
+ * What several streams hold is done in one of two orders that are both legal, and as far apart as
+ * can be: other streams' work as late as events allow, or as early. Whatever lacks an event is
+ * wrong in one of them. */
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "tests/emulation/language.h"
+#include "tests/emulation/queue.h"
+#include "tests/emulation/runtime.h"
+
+namespace {
+
+/* A place in a stream's queue. */
+struct mark {
+  cudaStream_t stream;
+  bool passed;
+};
+
+/* Work, or (needs) waiting for a place in another queue. */
+struct entry {
+  std::function<void()> work;
+  std::shared_ptr<mark> needs;
+};
+
+}  // namespace
+
+struct CUstream_st {
+  std::deque<entry> queue;
+};
+/* Names the place where it was recorded last; nowhere at first. */
+struct CUevent_st {
+  std::shared_ptr<mark> at;
+};
+
+namespace {
+
+std::vector<cudaStream_t> streams;
+bool others_first;
+
+bool may_run(const CUstream_st *stream) {
+  return !stream->queue.empty() &&
+         (!stream->queue.front().needs || stream->queue.front().needs->passed);
+}
+
+void run_front(cudaStream_t stream) {
+  entry next = std::move(stream->queue.front());
+  stream->queue.pop_front();
+  if (next.work) next.work();
+}
+
+/* All that the other streams can do without this one. */
+void run_others(cudaStream_t stream) {
+  for (bool ran = true; ran;) {
+    ran = false;
+    for (cudaStream_t other : streams) {
+      if (other == stream) continue;
+      for (; may_run(other); ran = true) run_front(other);
+    }
+  }
+}
+
+/* One entry: the stream's next, or of another stream one that it waits for. An event's place was
+ * queued before anybody could wait for it, so there always is one. */
+void advance(cudaStream_t stream) {
+  if (others_first) run_others(stream);
+  std::shared_ptr<mark> needs = stream->queue.front().needs;
+  if (needs && !needs->passed)
+    advance(needs->stream);
+  else
+    run_front(stream);
+}
+
+void drain(cudaStream_t stream) {
+  device_memory_open();
+  while (!stream->queue.empty()) advance(stream);
+  device_memory_close();
+}
+
+}  // namespace
+
+void emulated_others_first(bool on) { others_first = on; }
+
+void emulated_enqueue(cudaStream_t stream, std::function<void()> work) {
+  stream->queue.push_back({std::move(work), nullptr});
+}
+
+void emulated_finish_all(void) {
+  for (cudaStream_t stream : streams) drain(stream);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+  (void)flags;
+  *stream = new CUstream_st;
+  streams.push_back(*stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  drain(stream);
+  streams.erase(std::find(streams.begin(), streams.end(), stream));
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  drain(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+  (void)flags;
+  if (event->at) stream->queue.push_back({nullptr, event->at});
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
+  (void)flags;
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  auto here = std::make_shared<mark>(mark{stream, false});
+  event->at = here;
+  emulated_enqueue(stream, [here] { here->passed = true; });
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  device_memory_open();
+  while (event->at && !event->at->passed) advance(event->at->stream);
+  device_memory_close();
+  return cudaSuccess;
+}
