@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "comm/reduce.h"
 #include "launch/checkpoints.h"
 #include "launch/device.h"
 #include "launch/settings.h"
@@ -30,7 +29,7 @@ static pl_status choose_weights(pl_comm *comm, pl_restored *r) {
   if (r->config.eval.weights != PL_CFG_WEIGHTS_AVERAGE) return PL_OK;
   memcpy(state->buffers, state->average_buffers,
          (size_t)pl_space_buffer_elements(state->space) * sizeof *state->buffers);
-  return pl_image_gather(comm, state->space, state->slice, state->average, state->image);
+  return pl_state_gather(comm, state, state->average, state->image);
 }
 
 pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrides, int count,

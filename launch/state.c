@@ -24,8 +24,10 @@ static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype 
   PL_TRY(pl_slice_create(space, pl_comm_size(comm), pl_comm_rank(comm), &state->slice));
   state->master = pl_alloc(slice_elements(state), sizeof *state->master);
   state->buffers = pl_alloc(buffer_elements(state), sizeof *state->buffers);
-  state->image = pl_alloc(pl_space_image_bytes(space), 1);
-  if (!state->master || !state->buffers || !state->image) return PL_E_INTERNAL;
+  if (!state->master || !state->buffers) return PL_E_INTERNAL;
+  PL_TRY(state->device->alloc(pl_space_image_bytes(space), &state->image));
+  if (!state->device->is_host) state->host_image = pl_alloc(pl_space_image_bytes(space), 1);
+  if (!state->device->is_host && !state->host_image) return PL_E_INTERNAL;
   if (config->optim.average == 0) return PL_OK;
   state->average = pl_alloc(slice_elements(state), sizeof *state->average);
   state->average_buffers = pl_alloc(buffer_elements(state), sizeof *state->average_buffers);
@@ -34,7 +36,7 @@ static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype 
 
 pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_config *config,
                          pl_dtype precision, int vocabulary, pl_state *state, pl_method **method) {
-  *state = (pl_state){0};
+  *state = (pl_state){.device = backend->device};
   PL_TRY(pl_space_create(&state->space));
   pl_method_setup setup = {.config = config,
                            .comm = comm,
@@ -47,7 +49,8 @@ pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_conf
 }
 
 void pl_state_free(pl_state *state) {
-  pl_free(state->image);
+  pl_free(state->host_image);
+  if (state->image) state->device->release(state->image);
   pl_free(state->average_buffers);
   pl_free(state->buffers);
   pl_free(state->average);
@@ -55,6 +58,13 @@ void pl_state_free(pl_state *state) {
   pl_slice_destroy(&state->slice);
   pl_space_destroy(&state->space);
   *state = (pl_state){0};
+}
+
+pl_status pl_state_gather(pl_comm *comm, const pl_state *state, const float *values, void *image) {
+  if (state->device->is_host)
+    return pl_image_gather(comm, state->space, state->slice, values, image);
+  PL_TRY(pl_image_gather(comm, state->space, state->slice, values, state->host_image));
+  return state->device->put(image, state->host_image, pl_space_image_bytes(state->space));
 }
 
 void pl_state_start_average(pl_state *state) {
@@ -68,7 +78,7 @@ pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed) {
   pl_slice_init_params(state->space, state->slice, seed, state->master);
   pl_space_init_buffers(state->space, state->buffers);
   pl_state_start_average(state);
-  return pl_image_gather(comm, state->space, state->slice, state->master, state->image);
+  return pl_state_gather(comm, state, state->master, state->image);
 }
 
 static void follow(float *average, const float *values, size_t n, float rate) {
@@ -157,5 +167,5 @@ pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, bool len
       comm, pl_checkpoint_read(checkpoint, state->space, state->slice, &sliced, &replicated)));
   if (!holds(&sliced, "average")) pl_state_start_average(state);
   state->step = pl_checkpoint_get_manifest(checkpoint)->step;
-  return pl_image_gather(comm, state->space, state->slice, state->master, state->image);
+  return pl_state_gather(comm, state, state->master, state->image);
 }

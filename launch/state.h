@@ -11,17 +11,19 @@
 #include "runtime/tensor/space.h"
 
 /* Master parameters, their average and moments exist on the owner of each slice; buffers and the
- * compute image are the same on all ranks. The average is there with optim.average only, and is
- * that of the parameters and of the buffers (running statistics must fit the weights they are used
- * with). */
+ * compute image, which lies in memory of the device, are the same on all ranks. The average is
+ * there with optim.average only, and is that of the parameters and of the buffers (running
+ * statistics must fit the weights they are used with). */
 typedef struct pl_state {
+  const pl_device *device;
   pl_space *space;        /* sealed; owned */
   pl_slice *slice;        /* owned */
   float *master;          /* (slice blocks * PL_BLOCK) */
   float *average;         /* likewise, or NULL */
   float *buffers;         /* (buffer elements) */
   float *average_buffers; /* likewise, or NULL */
-  void *image;            /* (image bytes) */
+  void *image;            /* (image bytes), on the device */
+  void *host_image;       /* where the image is gathered; NULL where that is `image` itself */
   int64_t step;           /* steps done */
 } pl_state;
 
@@ -34,6 +36,10 @@ void pl_state_free(pl_state *state);
 
 /* Initial parameters and buffers, image gathered. Collective. */
 pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed);
+
+/* Converts `values`, master or average, to compute types and gathers them on all ranks in `image`,
+ * state->image or another of its size in memory of the device. Collective. */
+pl_status pl_state_gather(pl_comm *comm, const pl_state *state, const float *values, void *image);
 
 /* Makes the average, if there is one, what it follows: its beginning. Not collective. */
 void pl_state_start_average(pl_state *state);

@@ -172,17 +172,15 @@ static pl_status clip_prepare(void *state) {
 }
 
 /* The scalars are f32 in the compute image, as all parameters but weights. */
-static float scalar_of(const clip *m, const void *image, int param) {
-  float value;
-  memcpy(&value, (const char *)image + pl_space_param(m->setup.space, param)->image_offset,
-         sizeof value);
-  return value;
+static pl_status read_scalar(const clip *m, const void *image, int param, float *value) {
+  size_t offset = pl_space_param(m->setup.space, param)->image_offset;
+  return m->setup.backend->device->get(value, (const char *)image + offset, sizeof *value);
 }
 
 static pl_status clip_load(void *state, const void *image, const float *buffers) {
   clip *m = state;
-  m->scale_value = scalar_of(m, image, m->log_scale);
-  m->bias_value = m->bias >= 0 ? scalar_of(m, image, m->bias) : 0;
+  PL_TRY(read_scalar(m, image, m->log_scale, &m->scale_value));
+  if (m->bias >= 0) PL_TRY(read_scalar(m, image, m->bias, &m->bias_value));
   PL_TRY(pl_net_load(m->image.net, image, buffers));
   return pl_net_load(m->text.net, image, buffers);
 }

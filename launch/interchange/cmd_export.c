@@ -85,7 +85,9 @@ static pl_status parse(const pl_command *command, int argc, char **argv, request
   r->run = operands[0];
   r->out = operands[1];
   r->overrides = operands + 2;
-  /* The image that all ranks hold is to be f32, and the net behind it, which is not run, small. */
+  /* The image that all ranks hold is to be f32 and here, and the net behind it, which is not run,
+   * small. */
+  operands[count++] = "run.device=cpu";
   operands[count++] = "train.precision=f32";
   operands[count++] = "eval.micro=1";
   r->override_count = count - 2;
@@ -95,7 +97,7 @@ static pl_status parse(const pl_command *command, int argc, char **argv, request
 static pl_status run_command(pl_comm *comm, const pl_command *command, int argc, char **argv) {
   request r = {.part = PART_BY_METHOD};
   bool helped = false;
-  const char **operands = pl_alloc((size_t)argc + 3, sizeof *operands);
+  const char **operands = pl_alloc((size_t)argc + 4, sizeof *operands);
   pl_status status = operands ? parse(command, argc, argv, &r, operands, &helped) : PL_E_INTERNAL;
   status = pl_comm_agree(comm, status);
   if (status == PL_OK && !helped) status = export_weights(comm, &r);

@@ -24,8 +24,8 @@ typedef struct pl_interchange_list {
 } pl_interchange_list;
 
 /* What a file of the state holds: everything, or the encoder alone. Parameters are taken from the
- * image, which must be f32. `out` must be freed, also after an error, and stays where it is. Not
- * collective. */
+ * image, which must be f32 and on the host. `out` must be freed, also after an error, and stays
+ * where it is. Not collective. */
 pl_status pl_interchange_list_make(const pl_state *state, bool encoder_alone,
                                    pl_interchange_list *out);
 void pl_interchange_list_free(pl_interchange_list *list);

@@ -19,16 +19,13 @@ pl_status pl_training_judge_prepare(pl_training *t) {
 static pl_status compile_nets(pl_training *t, unsigned ways) {
   PL_TRY(pl_judge_nets_compile(t->method, (int)t->config->eval.micro, ways, &t->nets));
   if (!averaged(t) || t->average_image) return PL_OK;
-  t->average_image = pl_alloc(pl_space_image_bytes(t->state.space), 1);
-  return t->average_image ? PL_OK : PL_E_INTERNAL;
+  return t->state.device->alloc(pl_space_image_bytes(t->state.space), &t->average_image);
 }
 
 pl_status pl_training_load_nets(pl_training *t, unsigned ways) {
   const pl_state *s = &t->state;
   PL_TRY(pl_comm_agree(t->comm, compile_nets(t, ways)));
-  if (averaged(t)) {
-    PL_TRY(pl_image_gather(t->comm, s->space, s->slice, s->average, t->average_image));
-  }
+  if (averaged(t)) PL_TRY(pl_state_gather(t->comm, s, s->average, t->average_image));
   return pl_comm_agree(t->comm,
                        pl_judge_nets_load(&t->nets, averaged(t) ? t->average_image : s->image,
                                           averaged(t) ? s->average_buffers : s->buffers));

@@ -20,7 +20,7 @@ void pl_training_free(pl_training *t) {
   pl_boundary_free(&t->boundary);
   pl_loader_destroy(&t->loader);
   pl_judge_nets_free(&t->nets);
-  pl_free(t->average_image);
+  if (t->average_image) t->state.device->release(t->average_image);
   pl_dataset_close(&t->queries);
   pl_dataset_close(&t->bank);
   pl_free(t->ledger);

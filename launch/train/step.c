@@ -44,8 +44,7 @@ static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *repo
   double updated = pl_now_ms();
   report->ms[PL_SPLIT_OPTIMIZER] = updated - reduced;
   if (*moved) {
-    PL_TRY(
-        pl_image_gather(t->comm, t->state.space, t->state.slice, t->state.master, t->state.image));
+    PL_TRY(pl_state_gather(t->comm, &t->state, t->state.master, t->state.image));
     PL_TRY(pl_method_load(t->method, t->state.image, t->state.buffers));
   }
   report->ms[PL_SPLIT_REDUCE] = pl_now_ms() - updated + reduced - start;

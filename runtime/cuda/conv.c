@@ -14,8 +14,7 @@ typedef struct conv_kernel {
   pl_dtype type;
   bool need_dx;
   size_t out_channels, in_channels, window; /* window: positions of one */
-  pl_device_param values;                   /* the parameter as it is */
-  pl_device_param arranged;                 /* as cuDNN wants it; nothing where a product does it */
+  pl_device_values arranged;                /* as cuDNN wants it; nothing where a product does it */
   pl_dense dense;
   pl_convolution *convolution; /* NULL where a product does it */
 } conv_kernel;
@@ -31,26 +30,24 @@ static void conv_destroy(pl_kernel *kernel) {
   conv_kernel *k = (conv_kernel *)kernel;
   pl_dense_free(&k->dense);
   pl_convolution_destroy(&k->convolution);
-  pl_device_param_free(&k->values);
-  pl_device_param_free(&k->arranged);
+  pl_device_values_free(&k->arranged);
   pl_free(k);
 }
 
 static pl_status conv_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
   conv_kernel *k = (conv_kernel *)kernel;
-  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->values));
-  if (!k->convolution) return PL_OK;
-  pl_launch_channels_last(pl_cuda_stream(), k->type, k->arranged.values, k->values.values,
-                          k->out_channels, k->in_channels, k->window);
+  const void *values = pl_kernel_param(k->space, k->weight, image);
+  if (!k->convolution) return pl_dense_load(&k->dense, values, NULL);
+  pl_launch_channels_last(pl_cuda_stream(), k->type, k->arranged.array, values, k->out_channels,
+                          k->in_channels, k->window);
   return pl_cuda_check("arranging weights", cudaGetLastError());
 }
 
 static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
   if (!k->convolution) return pl_dense_forward(&k->dense, args->x, args->y, args->scratch);
-  return pl_convolution_forward(k->convolution, args->x, k->arranged.values, args->y,
-                                args->scratch);
+  return pl_convolution_forward(k->convolution, args->x, k->arranged.array, args->y, args->scratch);
 }
 
 static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
@@ -63,8 +60,7 @@ static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
                            k->in_channels, k->window);
   PL_TRY(pl_cuda_check("arranging a gradient", cudaGetLastError()));
   if (!k->need_dx) return PL_OK;
-  return pl_convolution_backward_data(k->convolution, args->dy, k->arranged.values, args->dx,
-                                      inner);
+  return pl_convolution_backward_data(k->convolution, args->dy, k->arranged.array, args->dx, inner);
 }
 
 static const pl_kernel_class conv_class = {
@@ -78,13 +74,13 @@ static pl_status make_dense(const pl_kernel_spec *spec, conv_kernel *k) {
                          .backward = spec->training,
                          .need_dx = spec->need_dx,
                          .type = k->type,
-                         .out_type = k->type,
-                         .weight = k->values.values};
+                         .out_type = k->type};
   return pl_dense_create(&dense, &k->dense);
 }
 
 static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
   const pl_op *op = spec->op;
+  size_t bytes = k->out_channels * k->in_channels * k->window * pl_dtype_bytes(k->type);
   pl_convolution_spec convolution = {.rows = spec->rows,
                                      .in = op->in_shape,
                                      .out = op->out_shape,
@@ -93,7 +89,7 @@ static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
                                      .backward_data = spec->training && spec->need_dx,
                                      .backward_weights = spec->training,
                                      .tf32 = pl_cuda_tf32()};
-  PL_TRY(pl_device_param_create(k->space, k->weight, &k->arranged));
+  PL_TRY(pl_device_values_create(bytes, &k->arranged));
   return pl_convolution_create(&convolution, &k->convolution);
 }
 
@@ -111,7 +107,6 @@ static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kern
 }
 
 static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
-  pl_status status;
   pl_window window = spec->op->window;
   bool pointwise = window.kernel == 1 && window.stride == 1 && window.pad == 0;
   conv_kernel *k = pl_alloc(1, sizeof *k);
@@ -124,14 +119,14 @@ static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
                      .out_channels = (size_t)spec->op->out_shape.channels,
                      .in_channels = (size_t)spec->op->in_shape.channels,
                      .window = (size_t)window.kernel * window.kernel};
-  PL_TRY_OR(failed, status, pl_device_param_create(k->space, k->weight, &k->values));
-  PL_TRY_OR(failed, status, pointwise ? make_dense(spec, k) : make_convolution(spec, k));
+  pl_status status = pointwise ? make_dense(spec, k) : make_convolution(spec, k);
+  if (status != PL_OK) {
+    conv_destroy(&k->head);
+    return status;
+  }
   fill_needs(spec, k, needs);
   *out = &k->head;
   return PL_OK;
-failed:
-  conv_destroy(&k->head);
-  return status;
 }
 
 const pl_kernel_maker pl_cuda_conv = {conv_supports, conv_prepare};

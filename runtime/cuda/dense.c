@@ -78,6 +78,11 @@ void pl_dense_free(pl_dense *dense) {
   *dense = (pl_dense){0};
 }
 
+pl_status pl_dense_load(pl_dense *dense, const void *weight, const void *bias) {
+  dense->weight = weight;
+  return dense->spec.bias ? pl_product_set_bias(dense->forward, bias) : PL_OK;
+}
+
 size_t pl_dense_scratch_bytes(const pl_dense *dense) {
   const pl_product *products[] = {dense->forward, dense->backward_data, dense->backward_weight};
   size_t most = 0;
@@ -89,7 +94,7 @@ size_t pl_dense_scratch_bytes(const pl_dense *dense) {
 }
 
 pl_status pl_dense_forward(const pl_dense *dense, const void *x, void *y, void *scratch) {
-  return pl_product_run(dense->forward, x, dense->spec.weight, y, scratch);
+  return pl_product_run(dense->forward, x, dense->weight, y, scratch);
 }
 
 pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
@@ -98,5 +103,5 @@ pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy
   const void *left = transposed ? x : dy, *right = transposed ? dy : x;
   PL_TRY(pl_product_run(dense->backward_weight, left, right, dweight, scratch));
   if (!dense->backward_data) return PL_OK;
-  return pl_product_run(dense->backward_data, dy, dense->spec.weight, dx, scratch);
+  return pl_product_run(dense->backward_data, dy, dense->weight, dx, scratch);
 }

@@ -8,7 +8,7 @@ typedef struct embedding_kernel {
   const pl_space *space;
   int weight; /* parameter */
   pl_cuda_embedding_shape shape;
-  pl_device_param table; /* (vocabulary, channels) */
+  const void *table; /* (vocabulary, channels) in the image */
 } embedding_kernel;
 
 static const char *embedding_supports(const pl_kernel_spec *spec) {
@@ -18,21 +18,16 @@ static const char *embedding_supports(const pl_kernel_spec *spec) {
   return NULL;
 }
 
-static void embedding_destroy(pl_kernel *kernel) {
-  embedding_kernel *k = (embedding_kernel *)kernel;
-  pl_device_param_free(&k->table);
-  pl_free(k);
-}
-
 static pl_status embedding_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
   embedding_kernel *k = (embedding_kernel *)kernel;
-  return pl_device_param_load(k->space, k->weight, image, &k->table);
+  k->table = pl_kernel_param(k->space, k->weight, image);
+  return PL_OK;
 }
 
 static pl_status embedding_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   embedding_kernel *k = (embedding_kernel *)kernel;
-  pl_launch_embedding(pl_cuda_stream(), &k->shape, args->x, k->table.values, args->y);
+  pl_launch_embedding(pl_cuda_stream(), &k->shape, args->x, k->table, args->y);
   return pl_cuda_check("embedding", cudaGetLastError());
 }
 
@@ -46,7 +41,7 @@ static pl_status embedding_backward(pl_kernel *kernel, const pl_kernel_args *arg
   return pl_cuda_check("an embedding's gradient", cudaGetLastError());
 }
 
-static const pl_kernel_class embedding_class = {.destroy = embedding_destroy,
+static const pl_kernel_class embedding_class = {.destroy = pl_kernel_free,
                                                 .load = embedding_load,
                                                 .forward = embedding_forward,
                                                 .backward = embedding_backward};
@@ -72,11 +67,6 @@ static pl_status embedding_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                 .positions = (size_t)spec->rows * op->in_shape.height * op->in_shape.width,
                 .vocabulary = (size_t)pl_space_param(spec->space, op->weight)->dim[0],
                 .channels = op->out_shape.channels}};
-  pl_status status = pl_device_param_create(k->space, k->weight, &k->table);
-  if (status != PL_OK) {
-    embedding_destroy(&k->head);
-    return status;
-  }
   fill_needs(k, spec->training, needs);
   *out = &k->head;
   return PL_OK;

@@ -15,21 +15,20 @@ extern const pl_kernel_maker pl_cuda_conv, pl_cuda_linear, pl_cuda_batch_norm, p
     pl_cuda_positions, pl_cuda_layer_norm, pl_cuda_gelu, pl_cuda_attention, pl_cuda_select,
     pl_cuda_dropout;
 
-/* A parameter or buffer that a kernel keeps on the device. */
-typedef struct pl_device_param {
-  void *values; /* on the device */
+/* What a kernel keeps of its own on the device: parameters in another order or type than the
+ * compute image has them, which else are read there (pl_kernel_param), and running statistics. */
+typedef struct pl_device_values {
+  void *array; /* on the device */
   size_t bytes;
-} pl_device_param;
+} pl_device_values;
 
-/* Room for parameter `param` of the space, in its compute type; nothing for param < 0. */
-pl_status pl_device_param_create(const pl_space *space, int param, pl_device_param *out);
-pl_status pl_device_param_load(const pl_space *space, int param, const void *image,
-                               pl_device_param *p);
-/* The same for buffer `buffer` (running statistics), f32. */
-pl_status pl_device_buffer_create(const pl_space *space, int buffer, pl_device_param *out);
+pl_status pl_device_values_create(size_t bytes, pl_device_values *out);
+void pl_device_values_free(pl_device_values *values);
+
+/* Room for buffer `buffer` of the space (running statistics), f32, and its values. */
+pl_status pl_device_buffer_create(const pl_space *space, int buffer, pl_device_values *out);
 pl_status pl_device_buffer_load(const pl_space *space, int buffer, const float *buffers,
-                                pl_device_param *p);
-void pl_device_param_free(pl_device_param *p);
+                                const pl_device_values *values);
 
 /* The device that is open (runtime/cuda/device.c). */
 extern const pl_device pl_cuda_device;

@@ -9,47 +9,35 @@ typedef struct layer_norm_kernel {
   const pl_space *space;
   int weight, bias; /* parameters */
   pl_cuda_layer_norm_shape shape;
-  pl_device_param gain_values, bias_values; /* f32 */
+  const float *gain_values, *bias_values; /* in the image */
 } layer_norm_kernel;
-
-static void layer_norm_destroy(pl_kernel *kernel) {
-  layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  pl_device_param_free(&k->gain_values);
-  pl_device_param_free(&k->bias_values);
-  pl_free(k);
-}
 
 static pl_status layer_norm_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
   layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->gain_values));
-  return pl_device_param_load(k->space, k->bias, image, &k->bias_values);
+  k->gain_values = pl_kernel_param(k->space, k->weight, image);
+  k->bias_values = pl_kernel_param(k->space, k->bias, image);
+  return PL_OK;
 }
 
 static pl_status layer_norm_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  pl_launch_layer_norm(pl_cuda_stream(), &k->shape, k->gain_values.values, k->bias_values.values,
-                       args->x, args->y, args->saved);
+  pl_launch_layer_norm(pl_cuda_stream(), &k->shape, k->gain_values, k->bias_values, args->x,
+                       args->y, args->saved);
   return pl_cuda_check("layer norm", cudaGetLastError());
 }
 
 static pl_status layer_norm_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   layer_norm_kernel *k = (layer_norm_kernel *)kernel;
-  pl_launch_layer_norm_gradient(pl_cuda_stream(), &k->shape, k->gain_values.values, args->saved,
-                                args->x, args->dy, args->scratch, args->dweight, args->dbias,
-                                args->dx);
+  pl_launch_layer_norm_gradient(pl_cuda_stream(), &k->shape, k->gain_values, args->saved, args->x,
+                                args->dy, args->scratch, args->dweight, args->dbias, args->dx);
   return pl_cuda_check("layer norm's gradient", cudaGetLastError());
 }
 
-static const pl_kernel_class layer_norm_class = {.destroy = layer_norm_destroy,
+static const pl_kernel_class layer_norm_class = {.destroy = pl_kernel_free,
                                                  .load = layer_norm_load,
                                                  .forward = layer_norm_forward,
                                                  .backward = layer_norm_backward};
-
-static pl_status make_room(layer_norm_kernel *k) {
-  PL_TRY(pl_device_param_create(k->space, k->weight, &k->gain_values));
-  return pl_device_param_create(k->space, k->bias, &k->bias_values);
-}
 
 static void fill_needs(const layer_norm_kernel *k, bool training, pl_kernel_needs *needs) {
   size_t positions = k->shape.positions, channels = k->shape.channels;
@@ -77,11 +65,6 @@ static pl_status layer_norm_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                 .positions = (size_t)spec->rows * op->in_shape.height * op->in_shape.width,
                 .channels = op->in_shape.channels,
                 .epsilon = op->epsilon}};
-  pl_status status = make_room(k);
-  if (status != PL_OK) {
-    layer_norm_destroy(&k->head);
-    return status;
-  }
   fill_needs(k, spec->training, needs);
   *out = &k->head;
   return PL_OK;

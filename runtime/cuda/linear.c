@@ -9,9 +9,7 @@ typedef struct linear_kernel {
   const pl_space *space;
   int weight, bias; /* parameters; bias -1 where there is none */
   pl_dtype in_type, out_type;
-  pl_device_param weight_values;
-  pl_device_param bias_values; /* f32 as in the image */
-  pl_device_param narrow_bias; /* in out_type, as cuBLASLt wants it; nothing where that is f32 */
+  pl_device_values narrow_bias; /* in out_type, as cuBLASLt wants it; nothing where that is f32 */
   pl_dense dense;
   size_t narrow_bytes, sums_bytes; /* of scratch: dy in in_type, sums of dy */
 } linear_kernel;
@@ -28,21 +26,22 @@ static const char *linear_supports(const pl_kernel_spec *spec) {
 static void linear_destroy(pl_kernel *kernel) {
   linear_kernel *k = (linear_kernel *)kernel;
   pl_dense_free(&k->dense);
-  pl_device_param_free(&k->weight_values);
-  pl_device_param_free(&k->bias_values);
-  pl_device_param_free(&k->narrow_bias);
+  pl_device_values_free(&k->narrow_bias);
   pl_free(k);
 }
 
 static pl_status linear_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
   linear_kernel *k = (linear_kernel *)kernel;
-  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->weight_values));
-  PL_TRY(pl_device_param_load(k->space, k->bias, image, &k->bias_values));
-  if (!k->narrow_bias.values) return PL_OK;
-  pl_launch_convert(pl_cuda_stream(), k->out_type, k->narrow_bias.values, PL_F32,
-                    k->bias_values.values, (size_t)k->dense.spec.features);
-  return pl_cuda_check("a bias", cudaGetLastError());
+  const void *weight = pl_kernel_param(k->space, k->weight, image);
+  const void *bias = k->bias >= 0 ? pl_kernel_param(k->space, k->bias, image) : NULL;
+  if (k->narrow_bias.array) {
+    pl_launch_convert(pl_cuda_stream(), k->out_type, k->narrow_bias.array, PL_F32, bias,
+                      (size_t)k->dense.spec.features);
+    PL_TRY(pl_cuda_check("a bias", cudaGetLastError()));
+    bias = k->narrow_bias.array;
+  }
+  return pl_dense_load(&k->dense, weight, bias);
 }
 
 static pl_status linear_forward(pl_kernel *kernel, const pl_kernel_args *args) {
@@ -73,20 +72,16 @@ static const pl_kernel_class linear_class = {.destroy = linear_destroy,
                                              .forward = linear_forward,
                                              .backward = linear_backward};
 
-static pl_status make_parameters(linear_kernel *k) {
-  PL_TRY(pl_device_param_create(k->space, k->weight, &k->weight_values));
-  PL_TRY(pl_device_param_create(k->space, k->bias, &k->bias_values));
+static pl_status make_room(linear_kernel *k) {
   if (k->bias < 0 || k->out_type == PL_F32) return PL_OK;
   size_t count = (size_t)pl_space_param(k->space, k->bias)->count;
-  k->narrow_bias.bytes = count * pl_dtype_bytes(k->out_type);
-  return pl_cuda_device.alloc(k->narrow_bias.bytes, &k->narrow_bias.values);
+  return pl_device_values_create(count * pl_dtype_bytes(k->out_type), &k->narrow_bias);
 }
 
 static pl_status make_products(const pl_kernel_spec *spec, linear_kernel *k) {
   const pl_op *op = spec->op;
   int64_t row = pl_shape_elements(op->in_shape);
   int inner = op->each ? op->in_shape.channels : (int)row;
-  bool narrow = k->narrow_bias.values != NULL;
   pl_dense_spec dense = {.lines = spec->rows * (int)(row / inner),
                          .inner = inner,
                          .features = op->out_shape.channels,
@@ -95,8 +90,7 @@ static pl_status make_products(const pl_kernel_spec *spec, linear_kernel *k) {
                          .need_dx = spec->need_dx,
                          .type = spec->in_type,
                          .out_type = spec->out_type,
-                         .weight = k->weight_values.values,
-                         .bias = narrow ? k->narrow_bias.values : k->bias_values.values};
+                         .bias = k->bias >= 0};
   return pl_dense_create(&dense, &k->dense);
 }
 
@@ -126,7 +120,7 @@ static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                        .bias = spec->op->bias,
                        .in_type = spec->in_type,
                        .out_type = spec->out_type};
-  PL_TRY_OR(failed, status, make_parameters(k));
+  PL_TRY_OR(failed, status, make_room(k));
   PL_TRY_OR(failed, status, make_products(spec, k));
   fill_needs(spec, k, needs);
   *out = &k->head;

@@ -8,9 +8,9 @@ typedef struct norm_kernel {
   pl_kernel head;
   const pl_op *op;
   const pl_space *space;
-  pl_cuda_norm shape;            /* without its arrays */
-  pl_device_param gain, bias;    /* f32 */
-  pl_device_param mean, inverse; /* inference: running mean, and what comes of the variance */
+  pl_cuda_norm shape;             /* without its arrays */
+  const float *gain, *bias;       /* in the image */
+  pl_device_values mean, inverse; /* inference: running mean, and what comes of the variance */
 } norm_kernel;
 
 static const char *norm_supports(const pl_kernel_spec *spec) {
@@ -24,37 +24,36 @@ static const char *norm_supports(const pl_kernel_spec *spec) {
 
 static void norm_destroy(pl_kernel *kernel) {
   norm_kernel *k = (norm_kernel *)kernel;
-  pl_device_param_free(&k->gain);
-  pl_device_param_free(&k->bias);
-  pl_device_param_free(&k->mean);
-  pl_device_param_free(&k->inverse);
+  pl_device_values_free(&k->mean);
+  pl_device_values_free(&k->inverse);
   pl_free(k);
 }
 
-static pl_status load_line(norm_kernel *k, const void *image) {
-  PL_TRY(pl_device_param_load(k->space, k->op->weight, image, &k->gain));
-  return pl_device_param_load(k->space, k->op->bias, image, &k->bias);
+static void load_line(norm_kernel *k, const void *image) {
+  k->gain = pl_kernel_param(k->space, k->op->weight, image);
+  k->bias = pl_kernel_param(k->space, k->op->bias, image);
 }
 
 static pl_status training_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
-  return load_line((norm_kernel *)kernel, image);
+  load_line((norm_kernel *)kernel, image);
+  return PL_OK;
 }
 
 static pl_status inference_load(pl_kernel *kernel, const void *image, const float *buffers) {
   norm_kernel *k = (norm_kernel *)kernel;
-  PL_TRY(load_line(k, image));
+  load_line(k, image);
   PL_TRY(pl_device_buffer_load(k->space, k->op->running_mean, buffers, &k->mean));
   PL_TRY(pl_device_buffer_load(k->space, k->op->running_var, buffers, &k->inverse));
-  pl_launch_norm_invert(pl_cuda_stream(), k->shape.channels, k->op->epsilon, k->inverse.values);
+  pl_launch_norm_invert(pl_cuda_stream(), k->shape.channels, k->op->epsilon, k->inverse.array);
   return pl_cuda_check("running statistics", cudaGetLastError());
 }
 
 /* `statistics`: means of the channels, then their inverse deviations. */
 static pl_cuda_norm with_statistics(const norm_kernel *k, const float *statistics) {
   pl_cuda_norm norm = k->shape;
-  norm.gain = k->gain.values;
-  norm.bias = k->bias.values;
+  norm.gain = k->gain;
+  norm.bias = k->bias;
   norm.mean = statistics;
   norm.inverse = statistics + norm.channels;
   return norm;
@@ -63,10 +62,10 @@ static pl_cuda_norm with_statistics(const norm_kernel *k, const float *statistic
 static pl_status inference_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   norm_kernel *k = (norm_kernel *)kernel;
   pl_cuda_norm norm = k->shape;
-  norm.gain = k->gain.values;
-  norm.bias = k->bias.values;
-  norm.mean = k->mean.values;
-  norm.inverse = k->inverse.values;
+  norm.gain = k->gain;
+  norm.bias = k->bias;
+  norm.mean = k->mean.array;
+  norm.inverse = k->inverse.array;
   pl_launch_norm_apply(pl_cuda_stream(), &norm, args->x, args->skip, args->y);
   return pl_cuda_check("batch norm", cudaGetLastError());
 }
@@ -133,8 +132,6 @@ static void fill_needs(const norm_kernel *k, bool training, pl_kernel_needs *nee
 }
 
 static pl_status make_room(norm_kernel *k, bool training) {
-  PL_TRY(pl_device_param_create(k->space, k->op->weight, &k->gain));
-  PL_TRY(pl_device_param_create(k->space, k->op->bias, &k->bias));
   if (training) return PL_OK;
   PL_TRY(pl_device_buffer_create(k->space, k->op->running_mean, &k->mean));
   return pl_device_buffer_create(k->space, k->op->running_var, &k->inverse);

@@ -9,8 +9,9 @@ typedef struct positions_kernel {
   const pl_space *space;
   int weight, bias; /* parameters: of the positions, of the class token or -1 */
   pl_cuda_positions_shape shape;
-  pl_device_param place;       /* (length, channels) */
-  pl_device_param class_token; /* (channels), f32; nothing without */
+  /* In the image. */
+  const void *place;        /* (length, channels) */
+  const float *class_token; /* (channels); NULL without */
 } positions_kernel;
 
 static const char *positions_supports(const pl_kernel_spec *spec) {
@@ -19,24 +20,17 @@ static const char *positions_supports(const pl_kernel_spec *spec) {
   return pl_kernel_same_type(spec);
 }
 
-static void positions_destroy(pl_kernel *kernel) {
-  positions_kernel *k = (positions_kernel *)kernel;
-  pl_device_param_free(&k->place);
-  pl_device_param_free(&k->class_token);
-  pl_free(k);
-}
-
 static pl_status positions_load(pl_kernel *kernel, const void *image, const float *buffers) {
   (void)buffers;
   positions_kernel *k = (positions_kernel *)kernel;
-  PL_TRY(pl_device_param_load(k->space, k->weight, image, &k->place));
-  return pl_device_param_load(k->space, k->bias, image, &k->class_token);
+  k->place = pl_kernel_param(k->space, k->weight, image);
+  k->class_token = k->bias >= 0 ? pl_kernel_param(k->space, k->bias, image) : NULL;
+  return PL_OK;
 }
 
 static pl_status positions_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   positions_kernel *k = (positions_kernel *)kernel;
-  pl_launch_positions(pl_cuda_stream(), &k->shape, args->x, k->place.values, k->class_token.values,
-                      args->y);
+  pl_launch_positions(pl_cuda_stream(), &k->shape, args->x, k->place, k->class_token, args->y);
   return pl_cuda_check("positions", cudaGetLastError());
 }
 
@@ -47,15 +41,10 @@ static pl_status positions_backward(pl_kernel *kernel, const pl_kernel_args *arg
   return pl_cuda_check("gradient of positions", cudaGetLastError());
 }
 
-static const pl_kernel_class positions_class = {.destroy = positions_destroy,
+static const pl_kernel_class positions_class = {.destroy = pl_kernel_free,
                                                 .load = positions_load,
                                                 .forward = positions_forward,
                                                 .backward = positions_backward};
-
-static pl_status make_room(positions_kernel *k) {
-  PL_TRY(pl_device_param_create(k->space, k->weight, &k->place));
-  return pl_device_param_create(k->space, k->bias, &k->class_token);
-}
 
 static void fill_needs(const positions_kernel *k, bool training, pl_kernel_needs *needs) {
   size_t width = k->shape.length * k->shape.channels;
@@ -79,11 +68,6 @@ static pl_status positions_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                                     .length = op->out_shape.height,
                                     .channels = op->out_shape.channels,
                                     .first = op->bias >= 0 ? 1 : 0}};
-  pl_status status = make_room(k);
-  if (status != PL_OK) {
-    positions_destroy(&k->head);
-    return status;
-  }
   fill_needs(k, spec->training, needs);
   *out = &k->head;
   return PL_OK;

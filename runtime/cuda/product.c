@@ -41,8 +41,7 @@ static pl_status describe_operation(pl_product *p) {
   PL_TRY(set_operation(p->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
   if (!s->bias) return PL_OK;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-  PL_TRY(set_operation(p->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
-  return set_operation(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &s->bias, sizeof s->bias);
+  return set_operation(p->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
 }
 
 /* A matrix that is stored as (lines, length), row by row. */
@@ -147,6 +146,10 @@ void pl_product_destroy(pl_product **product) {
   if (p->operation) cublasLtMatmulDescDestroy(p->operation);
   pl_free(p);
   *product = NULL;
+}
+
+pl_status pl_product_set_bias(pl_product *product, const void *bias) {
+  return set_operation(product->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
 }
 
 /* Scratch may begin at any multiple of PL_ALIGNMENT. */

@@ -27,8 +27,7 @@ typedef struct pl_product_spec {
   pl_product_matrix left, right, out;
   pl_dtype type;     /* of left and right: PL_F32, PL_BF16; sums are f32 */
   pl_dtype out_type; /* of out and bias: type, or PL_F32 */
-  const void *bias;  /* (cols) on the device, as long as the plan lives; NULL: none. One matrix
-                        only */
+  bool bias;         /* of one matrix only */
   bool tf32;         /* f32 may be rounded to 10 bits of fraction before it is multiplied */
 } pl_product_spec;
 
@@ -36,6 +35,9 @@ typedef struct pl_product pl_product;
 
 pl_status pl_product_create(const pl_product_spec *spec, pl_product **out);
 void pl_product_destroy(pl_product **product);
+
+/* Where the bias is: (cols) on the device, for all runs from now on; only where there is one. */
+pl_status pl_product_set_bias(pl_product *product, const void *bias);
 
 /* What `scratch` has to hold in a run. */
 size_t pl_product_scratch_bytes(const pl_product *product);

@@ -54,16 +54,17 @@ typedef struct pl_kernel_args {
 
 typedef struct pl_backend {
   const char *name;
-  const pl_device *device; /* whose memory all pointers are, but for those of load */
+  const pl_device *device; /* whose memory all pointers are, but for `buffers` of load */
 
   /* NULL if the kernel can be made, else a static text that says why not. */
   const char *(*supports)(const pl_kernel_spec *spec);
   pl_status (*prepare)(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs);
   void (*destroy)(pl_kernel **kernel);
 
-  /* Reads the parameters from the compute image and the running statistics from the buffer vector,
-   * both on the host; must be called before the first forward and whenever these changed. `image`
-   * and `buffers` stay valid and unchanged until the next call. */
+  /* Takes the parameters from the compute image, in memory of the device, and the running
+   * statistics from the buffer vector on the host; must be called before the first forward and
+   * whenever these changed. `image` and `buffers` stay valid, and unchanged while the kernel is
+   * used, until the next call. */
   pl_status (*load)(pl_kernel *kernel, const void *image, const float *buffers);
 
   /* One-phase operations. */

@@ -16,6 +16,7 @@ cudaStream_t pl_cuda_stream(void);
 
 struct pl_product {
   pl_product_spec spec;
+  const void *bias;
 };
 struct pl_convolution {
   pl_convolution_spec spec;
@@ -49,11 +50,12 @@ int64_t place(const pl_product_matrix &m, int batch, int row, int column) {
   return batch * m.step + (m.transposed ? column * m.line + row : row * m.line + column);
 }
 
-void multiply(const pl_product_spec &s, const void *left, const void *right, void *out) {
+void multiply(const pl_product_spec &s, const void *bias, const void *left, const void *right,
+              void *out) {
   for (int b = 0; b < s.batch; b++)
     for (int i = 0; i < s.rows; i++)
       for (int j = 0; j < s.cols; j++) {
-        double sum = s.bias ? (double)get(s.out_type, s.bias, j) : 0;
+        double sum = s.bias ? (double)get(s.out_type, bias, j) : 0;
         for (int k = 0; k < s.inner; k++)
           sum += (double)get(s.type, left, place(s.left, b, i, k)) *
                  (double)get(s.type, right, place(s.right, b, k, j));
@@ -97,7 +99,13 @@ void store(const pl_convolution_spec &s, const std::vector<double> &sums, void *
 }  // namespace
 
 pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
-  *out = new pl_product{*spec};
+  *out = new pl_product{*spec, nullptr};
+  return PL_OK;
+}
+
+pl_status pl_product_set_bias(pl_product *product, const void *bias) {
+  if (!product->spec.bias) return PL_FAIL(PL_E_INTERNAL, "the plan has no bias");
+  product->bias = bias;
   return PL_OK;
 }
 
@@ -111,12 +119,14 @@ size_t pl_product_scratch_bytes(const pl_product *) { return WORKSPACE; }
 pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
                          void *scratch) {
   pl_product_spec s = product->spec;
+  const void *bias = product->bias;
+  if (s.bias && !bias) return PL_FAIL(PL_E_INTERNAL, "nobody said where the bias is");
   emulated_enqueue(pl_cuda_stream(), [=] {
     check_alignment("left", s.left, s.type, left);
     check_alignment("right", s.right, s.type, right);
     check_alignment("result", s.out, s.out_type, out);
     memset(scratch, 0xFF, WORKSPACE);
-    multiply(s, left, right, out);
+    multiply(s, bias, left, right, out);
   });
   return PL_OK;
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comm/reduce.h"
 #include "runtime/base/memory.h"
 #include "runtime/cpu/cpu.h"
 #include "tests/check.h"
@@ -41,8 +40,7 @@ void model_free(model *m) {
 }
 
 void model_gather(model *m) {
-  CHECK_OK(
-      pl_image_gather(m->comm, m->state.space, m->state.slice, m->state.master, m->state.image));
+  CHECK_OK(pl_state_gather(m->comm, &m->state, m->state.master, m->state.image));
 }
 
 void model_export(const model *m, bool encoder_alone) {

@@ -37,6 +37,8 @@ static const pl_backend *backend_of(const net_rig *rig) {
   return rig->options.backend ? rig->options.backend : pl_reference_backend();
 }
 
+static const pl_device *device_of(const net_rig *rig) { return backend_of(rig)->device; }
+
 static void compile(net_rig *rig) {
   const rig_options *o = &rig->options;
   CHECK_OK(pl_space_create(&rig->space));
@@ -65,8 +67,7 @@ void rig_create(net_rig *rig, const rig_options *options) {
                                   .recompute = options->recompute,
                                   .ranks = options->ranks ? options->ranks : &rig->alone};
   CHECK_OK(pl_exec_create(rig->net, &exec_options, &rig->exec));
-  CHECK_OK(pl_gradsum_create(backend_of(rig)->device, rig->space, rig->leaves, PL_TREE_WHOLE,
-                             &rig->sums));
+  CHECK_OK(pl_gradsum_create(device_of(rig), rig->space, rig->leaves, PL_TREE_WHOLE, &rig->sums));
   rig->leaf_in = (size_t)options->rows * (size_t)pl_shape_elements(options->shape);
   rig->leaf_out = (size_t)options->rows * (size_t)pl_net_output_features(rig->net);
   rig->image = pl_alloc(pl_space_image_bytes(rig->space), 1);
@@ -77,6 +78,9 @@ void rig_create(net_rig *rig, const rig_options *options) {
   rig->dout = pl_alloc((size_t)rig->leaves * rig->leaf_out, sizeof(float));
   assert_true(rig->image && rig->buffers && rig->images && rig->tokens && rig->out && rig->dout);
   make_parameters(rig);
+  rig->there = rig->image;
+  if (!device_of(rig)->is_host)
+    CHECK_OK(device_of(rig)->alloc(pl_space_image_bytes(rig->space), &rig->there));
   for (int64_t leaf = 0; leaf < rig->leaves; leaf++) {
     fill_normal(rig->dout + (size_t)leaf * rig->leaf_out, rig->leaf_out, OF_DOUT,
                 rig->first_leaf + leaf);
@@ -89,6 +93,7 @@ void rig_destroy(net_rig *rig) {
   pl_graph_destroy(&rig->graph);
   pl_gradsum_destroy(&rig->sums);
   pl_space_destroy(&rig->space);
+  if (rig->there != rig->image) device_of(rig)->release(rig->there);
   pl_free(rig->image);
   pl_free(rig->buffers);
   pl_free(rig->images);
@@ -124,8 +129,14 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
   return PL_OK;
 }
 
+pl_status rig_load(net_rig *rig) {
+  if (rig->there != rig->image)
+    PL_TRY(device_of(rig)->put(rig->there, rig->image, pl_space_image_bytes(rig->space)));
+  return pl_net_load(rig->net, rig->there, rig->buffers);
+}
+
 pl_status rig_forward(net_rig *rig) {
-  PL_TRY(pl_net_load(rig->net, rig->image, rig->buffers));
+  PL_TRY(rig_load(rig));
   pl_exec_draw(rig->exec, 9, rig->options.draw_step, rig->first_leaf);
   return pl_exec_forward(rig->exec, fetch, rig, rig->out, rig->buffers);
 }

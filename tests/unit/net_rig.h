@@ -32,6 +32,7 @@ typedef struct net_rig {
   pl_exec *exec;
   pl_gradsum *sums;
   char *image; /* compute image; parameters are random, each of them off its initial value */
+  void *there; /* the image in memory of the backend's device; may be `image` itself */
   float *buffers;
   int64_t first_leaf, leaves; /* of this rank */
   size_t leaf_in, leaf_out;   /* elements */
@@ -50,6 +51,9 @@ void rig_destroy(net_rig *rig);
 /* Images, or token ids, of global leaf `leaf`, as the rig's network gets them. */
 void rig_images(const net_rig *rig, int64_t leaf, float *images);
 void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens);
+
+/* Loads the parameters from `image`. */
+pl_status rig_load(net_rig *rig);
 
 /* Loads the parameters and runs forward, or forward and backward. */
 pl_status rig_forward(net_rig *rig);

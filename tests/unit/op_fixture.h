@@ -42,6 +42,7 @@ typedef struct op_fixture {
   pl_dtype x_type;                             /* in_type or PL_I32 */
   size_t in_count, out_count, weights, biases; /* elements */
   void *image;
+  void *there; /* the image in memory of the device, once it is loaded; may be `image` itself */
   float *buffers;
   void *x, *skip, *dy;                  /* read */
   void *y, *saved, *scratch;            /* written by forward */

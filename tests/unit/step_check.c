@@ -60,7 +60,7 @@ static void make(step_rig *rig, int vocabulary) {
   pl_gradsum_on_done(rig->sums, on_gradient, rig);
   rig->gradient = must_alloc((size_t)state->slice->blocks * PL_BLOCK, sizeof *rig->gradient);
   formula_fill(state, 0);
-  CHECK_OK(pl_image_gather(comm, state->space, state->slice, state->master, state->image));
+  CHECK_OK(pl_state_gather(comm, state, state->master, state->image));
   CHECK_OK(pl_method_load(rig->method, state->image, state->buffers));
   make_batch(rig, vocabulary);
 }

@@ -95,10 +95,11 @@ static void multiply(pl_product_spec s, bool left_transposed, bool right_transpo
   s.left = left.lies;
   s.right = right.lies;
   s.out = out.lies;
-  s.bias = with_bias ? bias.device : NULL;
+  s.bias = with_bias;
   pl_product *product = NULL;
   void *scratch = NULL;
   CHECK_OK(pl_product_create(&s, &product));
+  if (with_bias) CHECK_OK(pl_product_set_bias(product, bias.device));
   CHECK_OK(pl_cuda_device.alloc(pl_product_scratch_bytes(product), &scratch));
   CHECK_OK(pl_product_run(product, start(&left), start(&right), start(&out), scratch));
   check_result(&s, &left, &right, &bias, &out);
@@ -174,9 +175,9 @@ static void a_gradient_may_lie_behind_others(void **state) {
                         .backward = true,
                         .need_dx = true,
                         .type = PL_F32,
-                        .out_type = PL_F32,
-                        .weight = there[1]};
+                        .out_type = PL_F32};
   CHECK_OK(pl_dense_create(&spec, &dense));
+  CHECK_OK(pl_dense_load(&dense, there[1], NULL));
   void *scratch = NULL;
   CHECK_OK(pl_cuda_device.alloc(pl_dense_scratch_bytes(&dense), &scratch));
   const float *dy = (const float *)there[2] + DY;

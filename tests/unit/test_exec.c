@@ -371,7 +371,7 @@ static void errors_of_the_source_come_through(void **state) {
   rig_options options = network_options(2, PL_NORM_MICRO, PL_F32);
   net_rig rig;
   rig_create(&rig, &options);
-  CHECK_OK(pl_net_load(rig.net, rig.image, rig.buffers));
+  CHECK_OK(rig_load(&rig));
   CHECK_FAILS(PL_E_DATA, "no image 0",
               pl_exec_forward(rig.exec, broken_fetch, NULL, rig.out, rig.buffers));
   rig_destroy(&rig);
