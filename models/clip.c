@@ -152,17 +152,23 @@ static pl_status prepare_tower(clip *m, tower *t) {
   return t->z && t->dz ? PL_OK : PL_E_INTERNAL;
 }
 
+/* What may fail on one rank alone, such as memory of its device. */
+static pl_status prepare_towers(clip *m) {
+  const pl_config *c = m->setup.config;
+  PL_TRY(prepare_tower(m, &m->image));
+  PL_TRY(prepare_tower(m, &m->text));
+  m->tokens =
+      pl_alloc((size_t)(m->leaves * c->batch.micro * c->model.text.context), sizeof *m->tokens);
+  return m->tokens ? PL_OK : PL_E_INTERNAL;
+}
+
 static pl_status clip_prepare(void *state) {
   clip *m = state;
   const pl_config *c = m->setup.config;
   int64_t total = c->batch.global / c->batch.micro;
   pl_tree_part(total, pl_comm_size(m->setup.comm), pl_comm_rank(m->setup.comm), &m->first_leaf,
                &m->leaves);
-  PL_TRY(prepare_tower(m, &m->image));
-  PL_TRY(prepare_tower(m, &m->text));
-  m->tokens =
-      pl_alloc((size_t)(m->leaves * c->batch.micro * c->model.text.context), sizeof *m->tokens);
-  if (!m->tokens) return PL_E_INTERNAL;
+  PL_TRY(pl_comm_agree(m->setup.comm, prepare_towers(m)));
   pl_pair_options pair = {.width = (int)c->method.embedding,
                           .leaf_rows = (int)c->batch.micro,
                           .leaves = total,

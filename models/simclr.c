@@ -68,10 +68,14 @@ static pl_status simclr_create(const pl_method_setup *setup, void **state) {
   return PL_OK;
 }
 
-static pl_status simclr_prepare(void *state) {
-  simclr *m = state;
+static int64_t all_leaves(const simclr *m) {
+  return m->setup.config->batch.global / m->setup.config->batch.micro;
+}
+
+/* What may fail on one rank alone, such as memory of its device. */
+static pl_status prepare_network(simclr *m) {
   const pl_config *c = m->setup.config;
-  int64_t total = c->batch.global / c->batch.micro;
+  int64_t total = all_leaves(m);
   int64_t first, leaves;
   pl_tree_part(total, pl_comm_size(m->setup.comm), pl_comm_rank(m->setup.comm), &first, &leaves);
   int leaf_rows = VIEWS * (int)c->batch.micro;
@@ -88,15 +92,21 @@ static pl_status simclr_prepare(void *state) {
                           .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
-  pl_pair_options pair = {.width = m->width,
-                          .leaf_rows = leaf_rows,
-                          .leaves = total,
-                          .tile_rows = (int)c->loss.tile_rows,
-                          .tile_cols = (int)c->loss.tile_cols};
-  PL_TRY(pl_pair_sweep_create(m->setup.comm, &pair, &m->sweep));
   m->z = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->z);
   m->dz = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->dz);
   return m->z && m->dz ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status simclr_prepare(void *state) {
+  simclr *m = state;
+  const pl_config *c = m->setup.config;
+  PL_TRY(pl_comm_agree(m->setup.comm, prepare_network(m)));
+  pl_pair_options pair = {.width = m->width,
+                          .leaf_rows = VIEWS * (int)c->batch.micro,
+                          .leaves = all_leaves(m),
+                          .tile_rows = (int)c->loss.tile_rows,
+                          .tile_cols = (int)c->loss.tile_cols};
+  return pl_pair_sweep_create(m->setup.comm, &pair, &m->sweep);
 }
 
 static pl_status simclr_load(void *state, const void *image, const float *buffers) {
