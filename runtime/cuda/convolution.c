@@ -5,6 +5,7 @@
 #include <cudnn.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/cuda/engine.h"
 #include "runtime/cuda/kernel.h"
 
 enum { WORKSPACE_ALIGNMENT = 256 };
@@ -79,15 +80,8 @@ static pl_status describe(pl_convolution *c) {
  * that says which. */
 static pl_status note_workspace(pl_convolution *c, const char *direction, cudnnStatus_t status,
                                 size_t bytes) {
-  const pl_convolution_spec *s = &c->spec;
   if (status != CUDNN_STATUS_SUCCESS)
-    return PL_FAIL(PL_E_INTERNAL,
-                   "this cuDNN has no engine for %s of a convolution of %s, %d x %d x %d channels "
-                   "to %d, kernel %d, stride %d, that adds in a fixed order (%s); use the "
-                   "processor (cpu)",
-                   direction, pl_dtype_name(s->type), s->in.height, s->in.width, s->in.channels,
-                   s->out.channels, s->window.kernel, s->window.stride,
-                   cudnnGetErrorString(status));
+    return pl_no_convolution(&c->spec, direction, cudnnGetErrorString(status));
   if (bytes > c->workspace_bytes) c->workspace_bytes = bytes;
   return PL_OK;
 }

@@ -1,5 +1,6 @@
 #include "runtime/cuda/product.h"
 
+#include "runtime/cuda/engine.h"
 #include "runtime/cuda/kernel.h"
 
 /* Room to split sums in parts. It is scratch that all kernels share. */
@@ -103,10 +104,7 @@ static pl_status choose(pl_product *p, cublasLtMatmulPreference_t preference) {
       cublasLtMatmulAlgoGetHeuristic(pl_cuda_blas(), p->operation, p->right, p->left, p->out,
                                      p->out, preference, 1, &best, &found);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
-    return PL_FAIL(PL_E_INTERNAL,
-                   "cuBLASLt has no product of %s (%d, %d) · (%d, %d) that adds in a fixed order; "
-                   "use the processor (cpu)",
-                   pl_dtype_name(s->type), s->rows, s->inner, s->inner, s->cols);
+    return pl_no_product(s);
   PL_TRY(check("choosing an algorithm", status));
   PL_TRY(check("choosing an algorithm", best.state));
   p->algorithm = best.algo;

@@ -12,7 +12,7 @@ pl_status pl_kernel_prepare(const pl_kernel_maker *maker, const pl_kernel_spec *
                             pl_kernel **out, pl_kernel_needs *needs) {
   const char *reason = pl_kernel_supports(maker, spec);
   if (reason) return PL_FAIL(PL_E_USAGE, "%s: %s", spec->op->name, reason);
-  return pl_context(maker->prepare(spec, out, needs), "%s", spec->op->name);
+  return maker->prepare(spec, out, needs);
 }
 
 void pl_kernel_destroy(pl_kernel **kernel) {

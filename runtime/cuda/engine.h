@@ -1,0 +1,13 @@
+/* What is said where a library has nothing that computes what is needed. */
+#ifndef PL_CUDA_ENGINE_H
+#define PL_CUDA_ENGINE_H
+
+#include "runtime/cuda/convolution.h"
+#include "runtime/cuda/product.h"
+
+/* PL_E_INTERNAL. `direction`: "the forward pass"; `answer`: what cuDNN said. */
+pl_status pl_no_convolution(const pl_convolution_spec *spec, const char *direction,
+                            const char *answer);
+pl_status pl_no_product(const pl_product_spec *spec);
+
+#endif
