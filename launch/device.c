@@ -2,25 +2,38 @@
 
 #include <stdio.h>
 
+#include "runtime/base/log.h"
 #include "runtime/cpu/cpu.h"
 #include "runtime/cuda/cuda.h"
 
 /* One device a process, as for the backend itself. */
 static char opened[PL_DEVICE_TEXT] = "cpu";
 
-bool pl_device_is_cuda(const pl_config *config) {
-  if (config->run.device == PL_CFG_DEVICE_AUTO) return pl_cuda_built() && pl_cuda_devices() > 0;
-  return config->run.device == PL_CFG_DEVICE_CUDA;
+/* Who names a GPU wants that one, or to be told. */
+static bool is_left_open(const pl_config *config) {
+  return config->run.device == PL_CFG_DEVICE_AUTO && config->run.gpu < 0;
 }
 
-static pl_status open_cuda(const pl_comm *comm) {
-  int devices = pl_cuda_devices();
-  int index = devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
+bool pl_device_is_cuda(const pl_config *config) {
+  if (is_left_open(config)) return pl_cuda_check_device(0) == PL_OK;
+  return config->run.device != PL_CFG_DEVICE_CPU;
+}
+
+static pl_status open_cuda(const pl_comm *comm, const pl_config *config) {
+  int devices = pl_cuda_devices(), index = (int)config->run.gpu;
+  if (index < 0) index = devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
   pl_cuda_info info;
-  PL_TRY(pl_context(pl_cuda_open(index), "run.device=cuda (run.device=cpu does without)"));
+  PL_TRY(pl_context(pl_cuda_open(index), "run.device=%s",
+                    config->run.device == PL_CFG_DEVICE_AUTO ? "auto" : "cuda"));
   PL_TRY(pl_cuda_get_info(&info));
   snprintf(opened, sizeof opened, "%.64s, number %d", info.name, index);
   return PL_OK;
+}
+
+/* A GPU that lies idle is worth a line. */
+static void tell_why_not(const pl_comm *comm, const pl_config *config) {
+  if (pl_comm_rank(comm) != 0 || !is_left_open(config) || !pl_cuda_has_driver()) return;
+  if (pl_cuda_check_device(0) != PL_OK) PL_WARN("no GPU is used: %s", pl_last_reason()->message);
 }
 
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out) {
@@ -28,9 +41,10 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   *out = pl_cpu_backend();
   PL_TRY(pl_comm_agree_same(comm, "the kind of device that run.device stands for", &cuda,
                             sizeof cuda));
+  if (!cuda) tell_why_not(comm, config);
   if (!cuda) return PL_OK;
   pl_cuda_use_tf32(config->train.tf32);
-  PL_TRY(pl_comm_agree(comm, open_cuda(comm)));
+  PL_TRY(pl_comm_agree(comm, open_cuda(comm, config)));
   *out = pl_cuda_backend();
   return PL_OK;
 }

@@ -6,12 +6,13 @@
 #include "runtime/config/config.h"
 #include "runtime/net/backend.h"
 
-/* Whether run.device means a GPU here: as it says, or for auto where this program and host have
- * one. Not collective. */
+/* Whether run.device means a GPU here: as it says, or for auto where one is named (run.gpu) or the
+ * host's first can be computed on. Not collective. */
 bool pl_device_is_cuda(const pl_config *config);
 
-/* Opens this rank's device, ranks of a host in turn over its GPUs, for the rest of the process; all
- * ranks must be on one kind. Errors name what is missing and are agreed. Collective. */
+/* Opens this rank's device for the rest of the process: the GPU run.gpu, or ranks of a host in turn
+ * over its GPUs; all ranks must be on one kind. Errors name what is missing and are agreed.
+ * Collective. */
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
 
 /* Waits for the GPU that is open and gives it back; does nothing where none is. */

@@ -98,6 +98,7 @@ typedef struct pl_config {
     int64_t seed;
     bool overwrite;              /* replace an earlier run in run.dir */
     int64_t device;              /* pl_cfg_device */
+    int64_t gpu;                 /* of all ranks; -1: auto */
     int64_t threads;             /* compute threads per rank; 0: auto */
     int64_t resume;              /* pl_cfg_resume */
     bool resume_force;           /* go on with a changed configuration */

@@ -62,6 +62,8 @@ const pl_key pl_keys[] = {
     TIME(FREE, run.watchdog, "10 min", 1, TIME_MAX,
          "end a run whose ranks show no sign of life for so long"),
     CHOICE(FREE, run.device, "auto", "auto|cpu|cuda", "auto: a GPU where there is one"),
+    WORD(FREE, run.gpu, "auto", 0, 1023, "auto", -1,
+         "cuda: the GPU, counted from 0; auto: ranks of a host take its GPUs in turn"),
     WORD(FREE, run.threads, "auto", 0, 4096, "auto", 0, "compute threads per rank"),
 
     TEXT(FREE, data.train, "", "dataset folder to train on"),

@@ -11,6 +11,13 @@ bool pl_cuda_built(void) { return false; }
 
 int pl_cuda_devices(void) { return 0; }
 
+bool pl_cuda_has_driver(void) { return false; }
+
+pl_status pl_cuda_check_device(int index) {
+  (void)index;
+  return not_built();
+}
+
 pl_status pl_cuda_open(int index) {
   (void)index;
   return not_built();

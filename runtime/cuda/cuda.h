@@ -24,12 +24,19 @@ typedef struct pl_cuda_info {
 /* Whether this program was built with CUDA. */
 bool pl_cuda_built(void);
 
-/* Devices of this host that can be used; 0 also without a driver. */
+/* Devices that the driver shows; 0 also without one, or where it is too old. */
 int pl_cuda_devices(void);
 
+/* Whether this host has a driver, however old. */
+bool pl_cuda_has_driver(void);
+
+/* Whether device `index` is one to compute on. PL_E_USAGE: not built with CUDA, no driver, one that
+ * is too old for the runtime or does not start, no such device, a compute capability below 8.0;
+ * each names what is there and what is wanted. */
+pl_status pl_cuda_check_device(int index);
+
 /* Makes device `index` the one this process works on; must come before anything else is asked of
- * the backend. PL_E_USAGE: not built with CUDA, no driver, a driver too old for the runtime, no
- * such device, a compute capability below 8.0: each names what is there and what is wanted. */
+ * the backend. PL_E_USAGE: as above, or others hold the device. */
 pl_status pl_cuda_open(int index);
 /* Waits for all work and gives everything back. Nothing is open: does nothing. */
 void pl_cuda_close(void);

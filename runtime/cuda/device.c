@@ -1,5 +1,6 @@
 /* The device that is open: its memory, copies, and the stream that all work goes to. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "runtime/cuda/cuda.h"
 #include "runtime/cuda/kernel.h"
@@ -39,13 +40,32 @@ int pl_cuda_devices(void) {
   return 0;
 }
 
+bool pl_cuda_has_driver(void) {
+  int driver = 0;
+  return cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0;
+}
+
+static pl_status no_device(void) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  if (visible)
+    return PL_FAIL(PL_E_USAGE,
+                   "CUDA_VISIBLE_DEVICES=%s leaves no CUDA device to this program; set it to one "
+                   "that nvidia-smi -L lists, or use the processor (cpu)",
+                   visible);
+  return PL_FAIL(PL_E_USAGE,
+                 "the CUDA driver finds no device (nvidia-smi -L lists those of the host; a "
+                 "container must be given them); use the processor (cpu)");
+}
+
 /* Why no device can be used at all. */
 static pl_status check_driver(void) {
-  int driver = 0, runtime = 0;
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
-    return PL_FAIL(PL_E_USAGE, "this host has no CUDA driver; use the processor (cpu)");
+  int driver = 0, runtime = 0, count = 0;
+  if (!pl_cuda_has_driver())
+    return PL_FAIL(PL_E_USAGE,
+                   "there is no CUDA driver here (a container must be given the host's); use the "
+                   "processor (cpu)");
+  PL_TRY(pl_cuda_check("version of the driver", cudaDriverGetVersion(&driver)));
   PL_TRY(pl_cuda_check("version of the runtime", cudaRuntimeGetVersion(&runtime)));
-  int count;
   cudaError_t error = cudaGetDeviceCount(&count);
   cudaGetLastError();
   /* Runtimes work with every driver of their major version. */
@@ -54,16 +74,21 @@ static pl_status check_driver(void) {
                    "the driver of this host is for CUDA %d.%d, this program needs %d.0 at least; "
                    "update the driver or use the processor (cpu)",
                    driver / 1000, driver % 1000 / 10, runtime / 1000);
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
-    return PL_FAIL(PL_E_USAGE, "the CUDA driver finds no device; use the processor (cpu)");
-  return pl_context(pl_cuda_check("devices", error), "asking the CUDA driver");
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) return no_device();
+  if (error == cudaSuccess) return PL_OK;
+  return PL_FAIL(PL_E_USAGE,
+                 "the CUDA driver does not start: %s (%s); nvidia-smi may tell more, a restart of "
+                 "the host often helps after an update; or use the processor (cpu)",
+                 cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
-static pl_status check_device(int index) {
+pl_status pl_cuda_check_device(int index) {
   PL_TRY(check_driver());
   int count = pl_cuda_devices();
   if (index < 0 || index >= count)
-    return PL_FAIL(PL_E_USAGE, "there is no CUDA device %d: this host has %d, counted from 0",
+    return PL_FAIL(PL_E_USAGE,
+                   "there is no CUDA device %d: this program sees %d, counted from 0; take one of "
+                   "those or the processor (cpu)",
                    index, count);
   struct cudaDeviceProp device;
   PL_TRY(pl_cuda_check("properties of a device", cudaGetDeviceProperties(&device, index)));
@@ -73,6 +98,21 @@ static pl_status check_device(int index) {
                    "one or the processor (cpu)",
                    index, device.name, device.major, device.minor, CAPABILITY_NEEDED);
   return PL_OK;
+}
+
+/* Choosing a device makes what the process needs on it. */
+static pl_status choose_device(int index) {
+  cudaError_t error = cudaSetDevice(index);
+  if (error == cudaSuccess) return PL_OK;
+  cudaGetLastError();
+  const char *why = "";
+  if (error == cudaErrorDevicesUnavailable)
+    why = ": another process holds it (compute mode \"exclusive process\")";
+  if (error == cudaErrorMemoryAllocation) why = ": others have taken its memory";
+  return PL_FAIL(PL_E_USAGE,
+                 "CUDA device %d can't be used now%s; CUDA says: %s (%s). nvidia-smi lists who "
+                 "uses it; wait, take another one, or use the processor (cpu)",
+                 index, why, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
 static pl_status make_handles(void) {
@@ -98,8 +138,8 @@ static void give_handles_back(void) {
 pl_status pl_cuda_open(int index) {
   if (open_device.is_open)
     return PL_FAIL(PL_E_INTERNAL, "CUDA device %d is open already", open_device.index);
-  PL_TRY(check_device(index));
-  PL_TRY(pl_cuda_check("choosing the device", cudaSetDevice(index)));
+  PL_TRY(pl_cuda_check_device(index));
+  PL_TRY(choose_device(index));
   pl_status status = make_handles();
   if (status != PL_OK) give_handles_back();
   open_device.is_open = status == PL_OK;
@@ -133,7 +173,8 @@ static pl_status no_memory(size_t bytes) {
   cudaGetLastError();
   PL_TRY(pl_cuda_check("memory of the device", cudaMemGetInfo(&free_bytes, &total)));
   return PL_FAIL(PL_E_INTERNAL,
-                 "no memory left on the CUDA device: %.1f MiB asked for, %.1f of %.1f MiB are free",
+                 "no memory left on the CUDA device: %.1f MiB asked for, %.1f of %.1f MiB are "
+                 "free; take smaller micro-batches or use the processor (cpu)",
                  mib(bytes), mib(free_bytes), mib(total));
 }
 

@@ -37,7 +37,7 @@ static void what_cannot_be_used_is_named(void **state) {
   check_refused((emulated_host){.devices = 1, .driver = 12080, .major = 9}, 0, "for CUDA 12.8");
   assert_int_equal(pl_cuda_devices(), 0);
   check_refused((emulated_host){.driver = 13000}, 0, "finds no device");
-  check_refused(usual, 2, "no CUDA device 2: this host has 2");
+  check_refused(usual, 2, "no CUDA device 2: this program sees 2");
   check_refused(usual, -1, "no CUDA device -1");
   check_refused((emulated_host){.devices = 1, .driver = 13000, .major = 7, .minor = 5}, 0,
                 "capability 7.5, 8.0");
