@@ -9,6 +9,7 @@
 
 #include <map>
 
+#include "tests/emulation/faults.h"
 #include "tests/emulation/queue.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -20,7 +21,7 @@
 
 namespace {
 
-const size_t TOTAL = (size_t)256 << 20, ALIGNMENT = 256, GUARD = 256;
+const size_t TOTAL = fault_memory((size_t)256 << 20) / 4096 * 4096, ALIGNMENT = 256, GUARD = 256;
 const int PATTERN = 0xA5, UNSET = 0xFF; /* all ones are NaNs */
 
 char *arena;

@@ -1,8 +1,9 @@
 /* The language of device code (runtime/cuda/code.h) for a C++ compiler of the processor.
  *
  * A launch is queued and done when somebody waits for its stream, as late as a device may be: what
- * host code reads too early, or gives back too early, is then wrong every time (streams.cc). Blocks are run one
- * after another; the threads of a block take turns, each runs until it waits for others. */
+ * host code reads too early, or gives back too early, is then wrong every time (streams.cc). Blocks
+ * are run one after another; the threads of a block take turns, each runs until it waits for
+ * others. */
 #ifndef TESTS_EMULATION_LANGUAGE_H
 #define TESTS_EMULATION_LANGUAGE_H
 

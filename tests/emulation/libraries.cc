@@ -6,11 +6,11 @@
 
 #include <vector>
 
+#include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 
 extern "C" {
-#include "runtime/cuda/convolution.h"
-#include "runtime/cuda/product.h"
+#include "runtime/cuda/engine.h"
 cudaStream_t pl_cuda_stream(void);
 }
 
@@ -99,6 +99,7 @@ void store(const pl_convolution_spec &s, const std::vector<double> &sums, void *
 }  // namespace
 
 pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
+  if (fault_refuses("product")) return pl_no_product(spec);
   *out = new pl_product{*spec, nullptr};
   return PL_OK;
 }
@@ -132,6 +133,7 @@ pl_status pl_product_run(const pl_product *product, const void *left, const void
 }
 
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out) {
+  if (fault_refuses("convolution")) return pl_no_convolution(spec, "the forward pass", "refused");
   *out = new pl_convolution{*spec};
   return PL_OK;
 }

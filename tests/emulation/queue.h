@@ -6,8 +6,15 @@
 
 #include <functional>
 
+#include <cuda_runtime_api.h>
+
 /* Runs `thread` for every thread of every block (language.cc). */
 void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread);
+
+/* What struck the device's work; what is queued behind that is not done, and no call succeeds
+ * (runtime.cc). */
+extern cudaError_t emulated_broken;
+cudaError_t emulated_done(void); /* the answer of a call that went well by itself */
 
 /* Does all that is queued in all streams (streams.cc). */
 void emulated_finish_all(void);

@@ -1,9 +1,11 @@
-/* The emulated runtime: one device and its memory; streams are tests/emulation/streams.cc. */
+/* The emulated runtime: one device and its memory; streams are tests/emulation/streams.cc. An error
+ * in the device's work stays: everything that comes after it fails as well. */
 #include <cublasLt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
@@ -14,7 +16,7 @@ struct cublasLtContext {
 
 namespace {
 
-emulated_host host = {1, 13000, 9, 0};
+emulated_host host = fault_host();
 cudaError_t last_error = cudaSuccess;
 
 cudaError_t remember(cudaError_t error) {
@@ -30,6 +32,10 @@ void check_device_memory(const void *memory, size_t bytes) {
 
 }  // namespace
 
+cudaError_t emulated_broken = cudaSuccess;
+
+cudaError_t emulated_done(void) { return remember(emulated_broken); }
+
 void emulated_host_is(const emulated_host *wanted) { host = *wanted; }
 
 void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
@@ -38,7 +44,10 @@ void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
     remember(cudaErrorInvalidConfiguration);
     return;
   }
-  emulated_enqueue(stream, [=] { emulated_run(blocks, threads, thread); });
+  emulated_enqueue(stream, [=] {
+    if (fault_breaks()) emulated_broken = cudaErrorLaunchFailure;
+    if (emulated_broken == cudaSuccess) emulated_run(blocks, threads, thread);
+  });
 }
 
 const char *cudaGetErrorName(cudaError_t error) {
@@ -46,8 +55,10 @@ const char *cudaGetErrorName(cudaError_t error) {
     case cudaSuccess: return "cudaSuccess";
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorInitializationError: return "cudaErrorInitializationError";
     case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
     case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
+    case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
@@ -58,7 +69,7 @@ const char *cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(erro
 
 cudaError_t cudaGetLastError(void) {
   cudaError_t error = last_error;
-  last_error = cudaSuccess;
+  last_error = emulated_broken;
   return error;
 }
 
@@ -75,6 +86,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 cudaError_t cudaGetDeviceCount(int *count) {
   *count = 0;
   if (host.driver < CUDART_VERSION) return remember(cudaErrorInsufficientDriver);
+  if (fault_refuses("start")) return remember(cudaErrorInitializationError);
   if (host.devices == 0) return remember(cudaErrorNoDevice);
   *count = host.devices;
   return cudaSuccess;
@@ -91,37 +103,39 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
   return cudaSuccess;
 }
 
+/* Also makes what the process needs on the device. */
 cudaError_t cudaSetDevice(int device) {
-  return device >= 0 && device < host.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
+  if (device < 0 || device >= host.devices) return remember(cudaErrorInvalidDevice);
+  return fault_refuses("device") ? remember(cudaErrorDevicesUnavailable) : emulated_done();
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
   *free_bytes = device_memory_free();
   *total_bytes = device_memory_total();
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
   *memory = bytes ? device_memory_take(bytes) : nullptr;
-  return *memory || !bytes ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+  return *memory || !bytes ? emulated_done() : remember(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFree(void *memory) {
   if (!memory) return cudaSuccess;
   emulated_finish_all();
   device_memory_give(memory);
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
   *memory = malloc(bytes);
-  return *memory ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+  return *memory ? emulated_done() : remember(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFreeHost(void *memory) {
   emulated_finish_all();
   free(memory);
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
@@ -129,13 +143,13 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
   if (kind != cudaMemcpyDeviceToHost) check_device_memory(to, bytes);
   if (kind != cudaMemcpyHostToDevice) check_device_memory(from, bytes);
   emulated_enqueue(stream, [=] { memcpy(to, from, bytes); });
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
   check_device_memory(memory, bytes);
   emulated_enqueue(stream, [=] { memset(memory, value, bytes); });
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {

@@ -84,7 +84,10 @@ void drain(cudaStream_t stream) {
 void emulated_others_first(bool on) { others_first = on; }
 
 void emulated_enqueue(cudaStream_t stream, std::function<void()> work) {
-  stream->queue.push_back({std::move(work), nullptr});
+  auto unless_broken = [work = std::move(work)] {
+    if (emulated_broken == cudaSuccess) work();
+  };
+  stream->queue.push_back({unless_broken, nullptr});
 }
 
 void emulated_finish_all(void) {
@@ -95,48 +98,48 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
   (void)flags;
   *stream = new CUstream_st;
   streams.push_back(*stream);
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   drain(stream);
   streams.erase(std::find(streams.begin(), streams.end(), stream));
   delete stream;
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   drain(stream);
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
   (void)flags;
   if (event->at) stream->queue.push_back({nullptr, event->at});
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
   (void)flags;
   *event = new CUevent_st;
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
-  return cudaSuccess;
+  return emulated_done();
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   auto here = std::make_shared<mark>(mark{stream, false});
   event->at = here;
-  emulated_enqueue(stream, [here] { here->passed = true; });
-  return cudaSuccess;
+  stream->queue.push_back({[here] { here->passed = true; }, nullptr});
+  return emulated_done();
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   device_memory_open();
   while (event->at && !event->at->passed) advance(event->at->stream);
   device_memory_close();
-  return cudaSuccess;
+  return emulated_done();
 }
