@@ -8,11 +8,13 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-/* The emulation's headers of these names bring their own. */
+/* The emulation's headers of these names bring their own. PL_UNROLL stands before loops over
+ * registers, which have to be unrolled to be that. */
 #ifdef __CUDACC__
 #define PL_LAUNCH(kernel, blocks, threads, stream, ...) \
   kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, (stream)>>>(__VA_ARGS__)
 #define PL_SHARED __shared__
+#define PL_UNROLL _Pragma("unroll")
 #endif
 
 #include "runtime/cuda/launch.h"

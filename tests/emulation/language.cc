@@ -21,7 +21,7 @@ namespace {
 const unsigned WARP = 32;
 const size_t STACK_BYTES = 64 << 10; /* each switch takes the address sanitizer as long as this */
 
-enum class state { unstarted, ready, at_sync, at_exchange, returned };
+enum class state { unstarted, ready, at_sync, at_exchange, at_together, returned };
 
 /* Where a stack was left. */
 struct place {
@@ -49,6 +49,15 @@ struct fiber {
   std::unique_ptr<char[]> stack;
 };
 
+/* A copy under way. */
+struct copy {
+  void *to;
+  const void *from;
+  size_t bytes;
+  bool there;
+  unsigned group;
+};
+
 struct thread {
   state now;
   fiber *on;        /* where it waits */
@@ -57,6 +66,10 @@ struct thread {
   unsigned mask; /* at_exchange: lanes that take part */
   unsigned from; /* and the one whose value it wants */
   uint64_t given, got;
+  void *own; /* at_together: what it brought */
+  void (*work)(void *const *lanes);
+  std::vector<copy> copies;
+  unsigned groups; /* of copies, committed so far */
 };
 
 /* The block under way. */
@@ -120,6 +133,7 @@ void release_exchange(unsigned warp, unsigned mask) {
 
 /* Whoever returns may be the one that others waited for. */
 void thread_returned() {
+  if (!threads[current].copies.empty()) give_up("a thread returns while it copies");
   threads[current].now = state::returned;
   alive--;
   release_sync();
@@ -184,7 +198,10 @@ void run_block() {
   size_t count = threads.size();
   alive = (unsigned)count;
   started = syncing = 0;
-  for (thread &t : threads) t.now = state::unstarted;
+  for (thread &t : threads) {
+    t.now = state::unstarted;
+    t.groups = 0;
+  }
   while (alive > 0) {
     bool ran = false;
     for (size_t i = 0; i < count; i++) {
@@ -224,6 +241,49 @@ uint64_t emulated_exchange(unsigned mask, uint64_t bits, unsigned from) {
   release_exchange(warp, mask);
   wait_here();
   return t.got;
+}
+
+void emulated_together(void *own, void (*work)(void *const *lanes)) {
+  thread *first = &threads[current / WARP * WARP], &me = threads[current];
+  if (current / WARP * WARP + WARP > threads.size()) give_up("a warp lacks lanes");
+  me.now = state::at_together;
+  me.own = own;
+  me.work = work;
+  void *all[WARP];
+  bool complete = true;
+  for (unsigned lane = 0; lane < WARP && complete; lane++) {
+    complete = first[lane].now == state::at_together;
+    if (complete && first[lane].work != work) give_up("lanes of a warp do different things");
+    all[lane] = first[lane].own;
+  }
+  if (complete) {
+    work(all);
+    for (unsigned lane = 0; lane < WARP; lane++) first[lane].now = state::ready;
+  }
+  wait_here();
+}
+
+void emulated_copy_async(void *shared, const void *from, size_t bytes, bool there) {
+  if ((uintptr_t)shared % bytes != 0 || (uintptr_t)from % bytes != 0)
+    give_up("a copy is not aligned to its size");
+  thread &t = threads[current];
+  t.copies.push_back({shared, from, bytes, there, t.groups});
+}
+
+void emulated_commit_copies(void) { threads[current].groups++; }
+
+void emulated_wait_for_copies(unsigned groups_left) {
+  thread &t = threads[current];
+  std::vector<copy> left;
+  for (const copy &c : t.copies) {
+    if (c.group + groups_left >= t.groups)
+      left.push_back(c);
+    else if (c.there)
+      memcpy(c.to, c.from, c.bytes);
+    else
+      memset(c.to, 0, c.bytes);
+  }
+  t.copies = std::move(left);
 }
 
 void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread) {

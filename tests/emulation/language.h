@@ -26,6 +26,7 @@
 /* One block runs at a time, so what all its threads share is what all calls share. It holds what
  * the block before left there. */
 #define PL_SHARED static
+#define PL_UNROLL
 
 typedef struct emulated_index {
   unsigned x;
@@ -79,6 +80,16 @@ inline T __shfl_up_sync(unsigned mask, T value, unsigned step, int width = warpS
   return emulated_shuffle(mask, value, outside ? lane : lane - step);
 }
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { emulated_exchange(mask, 0, emulated_lane()); }
+
+/* All lanes of a warp come, each with something of its own; then `work` is done once, with what the
+ * lanes brought in their order, and they go on. */
+void emulated_together(void *own, void (*work)(void *const *lanes));
+
+/* Copies to shared memory that are done as late as the device may: when their thread waits for the
+ * group that they belong to. What is not there becomes zeros. */
+void emulated_copy_async(void *shared, const void *from, size_t bytes, bool there);
+void emulated_commit_copies(void);
+void emulated_wait_for_copies(unsigned groups_left);
 
 /* ---- launches ---- */
 

@@ -26,6 +26,21 @@ void probe_part_ways(pl_stream stream, int *out);
 /* One warp of 20 threads, whose last ones read from lanes that are not there. */
 void probe_missing_lanes(pl_stream stream, int *out);
 
+/* One warp: out (16, 8) = left (16, 16) · right (16, 8), in bf16, by tensor cores. right also lies
+ * (8, 16) in right_transposed; which of both is taken must make no difference. */
+void probe_product(pl_stream stream, float *out, const void *left, const void *right,
+                   const void *right_transposed, bool from_transposed);
+
+/* One thread copies x[0..4) and four zeros to shared memory in two groups, waits for all but the
+ * last `left` and writes what is there; before, all are -1. */
+void probe_copies(pl_stream stream, float *out, const float *x, int left);
+
+/* One warp loads matrices from lines that begin `offset` floats too late. */
+void probe_load(pl_stream stream, int *out, int offset);
+
+/* One warp of which lane 7 is missing multiplies. */
+void probe_lone_product(pl_stream stream, float *out);
+
 /* x[at] = 1 */
 void probe_write(pl_stream stream, int *x, size_t at);
 

@@ -54,6 +54,53 @@ static void shuffles_read_other_lanes(void **state) {
   pl_cuda_device.release(to);
 }
 
+/* Whole numbers, whose products and sums are exact: each element is another. */
+static void tensor_cores_multiply(void **state) {
+  (void)state;
+  pl_bf16 left[16][16], right[16][8], transposed[8][16];
+  float result[16][8];
+  for (int k = 0; k < 16; k++) {
+    for (int i = 0; i < 16; i++) left[i][k] = pl_f32_to_bf16((float)(i * 3 - k * 5));
+    for (int j = 0; j < 8; j++)
+      transposed[j][k] = right[k][j] = pl_f32_to_bf16((float)(k * 7 - j * 11));
+  }
+  void *l = room(sizeof left), *r = room(sizeof right), *t = room(sizeof right);
+  float *out = room(sizeof result);
+  CHECK_OK(pl_cuda_device.put(l, left, sizeof left));
+  CHECK_OK(pl_cuda_device.put(r, right, sizeof right));
+  CHECK_OK(pl_cuda_device.put(t, transposed, sizeof transposed));
+  for (int from_transposed = 0; from_transposed < 2; from_transposed++) {
+    probe_product(pl_cuda_stream(), out, l, r, t, from_transposed);
+    CHECK_OK(pl_cuda_device.get(result, out, sizeof result));
+    for (int i = 0; i < 16; i++)
+      for (int j = 0; j < 8; j++) {
+        int expected = 0;
+        for (int k = 0; k < 16; k++) expected += (i * 3 - k * 5) * (k * 7 - j * 11);
+        assert_int_equal((int)result[i][j], expected);
+      }
+  }
+  void *blocks[] = {l, r, t, out};
+  for (int i = 0; i < 4; i++) pl_cuda_device.release(blocks[i]);
+}
+
+static void copies_come_when_waited_for(void **state) {
+  (void)state;
+  const float x[4] = {3, 1, 4, 1};
+  float shared[8];
+  float *from = room(sizeof x), *to = room(sizeof shared);
+  CHECK_OK(pl_cuda_device.put(from, x, sizeof x));
+  for (int left = 0; left < 3; left++) {
+    probe_copies(pl_cuda_stream(), to, from, left);
+    CHECK_OK(pl_cuda_device.get(shared, to, sizeof shared));
+    for (int i = 0; i < 4; i++) {
+      assert_true(shared[i] == (left < 2 ? x[i] : -1));
+      assert_true(shared[4 + i] == (left < 1 ? 0 : -1));
+    }
+  }
+  pl_cuda_device.release(from);
+  pl_cuda_device.release(to);
+}
+
 /* Whether 100 numbers are reversed: others each time, as shared memory holds what the block before
  * left there. */
 static bool reverses(bool waits, bool backwards) {
@@ -166,6 +213,10 @@ static void an_event_is_a_place(void **state) {
 
 static void part_ways(int *memory) { probe_part_ways(pl_cuda_stream(), memory); }
 static void miss_lanes(int *memory) { probe_missing_lanes(pl_cuda_stream(), memory); }
+static void load_unaligned(int *memory) { probe_load(pl_cuda_stream(), memory, 1); }
+static void multiply_without_a_lane(int *memory) {
+  probe_lone_product(pl_cuda_stream(), (float *)memory);
+}
 static void write_behind(int *memory) {
   probe_write(pl_cuda_stream(), memory, 64);
   pl_cuda_device.release(memory);
@@ -204,6 +255,8 @@ static void mistakes_end_the_program(void **state) {
   (void)state;
   check_ends(part_ways);
   check_ends(miss_lanes);
+  check_ends(load_unaligned);
+  check_ends(multiply_without_a_lane);
   check_ends(write_behind);
   check_ends(touch_from_host);
   check_ends(copy_to_host_memory);
@@ -214,6 +267,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(blocks_sum_whatever_their_size),
       cmocka_unit_test(shuffles_read_other_lanes),
+      cmocka_unit_test(tensor_cores_multiply),
+      cmocka_unit_test(copies_come_when_waited_for),
       cmocka_unit_test(a_missing_wait_is_seen),
       cmocka_unit_test(launches_that_cannot_be_are_refused),
       cmocka_unit_test(a_missing_event_is_seen),

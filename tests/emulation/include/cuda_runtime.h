@@ -1,2 +1,3 @@
 /* Where device code finds the emulated language. */
 #include "tests/emulation/language.h"
+#include "tests/emulation/tensor_core.h"
