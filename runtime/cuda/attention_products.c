@@ -1,4 +1,5 @@
-/* Attention: for each row and head, probabilities P = softmax(Q Kᵀ / sqrt(width)) and Y = P V.
+/* Attention by products of whole matrices: in f32, and in bf16 for heads of a width that fused
+ * kernels don't take.
  *
  * One head of all rows at a time: its queries, keys and values are read where they lie between
  * those of other heads, and scratch holds the (length, length) matrices of one head only. P is not
@@ -9,6 +10,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/vexp.h"
+#include "runtime/cuda/attention.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/launch.h"
 #include "runtime/cuda/product.h"
@@ -192,8 +194,8 @@ static void fill_needs(const pl_kernel_spec *spec, const attention_kernel *k,
   if (spec->training) needs->saved_bytes = (size_t)k->rows * k->heads * k->length * sizeof(float);
 }
 
-static pl_status attention_prepare(const pl_kernel_spec *spec, pl_kernel **out,
-                                   pl_kernel_needs *needs) {
+pl_status pl_attention_products_prepare(const pl_kernel_spec *spec, pl_kernel **out,
+                                        pl_kernel_needs *needs) {
   const pl_op *op = spec->op;
   attention_kernel *k = pl_alloc(1, sizeof *k);
   if (!k) return PL_E_INTERNAL;
@@ -218,5 +220,3 @@ static pl_status attention_prepare(const pl_kernel_spec *spec, pl_kernel **out,
   *out = &k->head;
   return PL_OK;
 }
-
-const pl_kernel_maker pl_cuda_attention = {pl_kernel_same_type, attention_prepare};

@@ -185,7 +185,28 @@ void pl_launch_gelu(pl_stream stream, pl_dtype type, bool quick, void *y, const 
 void pl_launch_gelu_gradient(pl_stream stream, pl_dtype type, bool quick, void *dx, const void *x,
                              const void *dy, size_t n);
 
-/* ---- attention.cu ---- */
+/* ---- attention_fused.cu, attention_fused_gradient.cu ---- */
+
+/* Attention in bf16 that keeps scores on the chip. Heads have a width that is a multiple of the
+ * unit and at most the largest; all arrays are aligned to 16 bytes. */
+enum { PL_CUDA_HEAD_UNIT = 8, PL_CUDA_HEAD_LARGEST = 128 };
+
+typedef struct pl_cuda_attention_shape {
+  int rows, heads, length, width;
+  bool causal;
+  float scale, factor; /* of scores: 1 / sqrt(width), and that for powers of two */
+} pl_cuda_attention_shape;
+
+/* saved, (rows, heads, length): the logarithm (base 2) of each query's sum of exponentials; NULL
+ * where nobody asks. */
+void pl_launch_attention(pl_stream stream, const pl_cuda_attention_shape *shape, const void *x,
+                         void *y, float *saved);
+/* along, (rows, heads, length): scratch. */
+void pl_launch_attention_gradient(pl_stream stream, const pl_cuda_attention_shape *shape,
+                                  const void *x, const void *y, const void *dy, const float *saved,
+                                  float *along, void *dx);
+
+/* ---- attention_softmax.cu ---- */
 
 /* Lines of scores: `length` numbers each, `line` elements apart. A line belongs to position
  * (line number % length), which if `causal` sees only itself and those before. */

@@ -142,6 +142,16 @@ static const op_setup attentions[] = {
     ATTENTION(2, 33, 1, 1, .causal = true),
 };
 
+/* Widths that fused kernels take, by what these are compiled for, and lengths around their blocks,
+ * tiles and slices. */
+static const op_setup fused_attentions[] = {
+    ATTENTION(2, 19, 2, 16, .causal = false), ATTENTION(1, 66, 2, 24, .causal = true),
+    ATTENTION(1, 64, 1, 32, .causal = false), ATTENTION(1, 50, 2, 48, .causal = true),
+    ATTENTION(1, 129, 1, 64, .causal = true), ATTENTION(2, 1, 1, 64, .causal = false),
+    ATTENTION(1, 33, 1, 80, .causal = false), ATTENTION(1, 65, 1, 96, .causal = true),
+    ATTENTION(1, 49, 1, 128, .causal = true), ATTENTION(1, 16, 1, 120, .causal = false),
+};
+
 static const op_setup layer_norms[] = {
     {.name = "norm 3x5x7", .kind = PL_OP_LAYER_NORM, .rows = 3, .in = {5, 1, 7}},
     {.name = "norm 2x4x4x64", .kind = PL_OP_LAYER_NORM, .rows = 2, .in = {4, 4, 64}},
@@ -203,6 +213,7 @@ const op_table op_pointwise = {TABLE(pointwise), false};
 const op_table op_l2_normalize = {TABLE(l2_normalize), false};
 const op_table op_linears_each = {TABLE(linears_each), true};
 const op_table op_attentions = {TABLE(attentions), false};
+const op_table op_fused_attentions = {TABLE(fused_attentions), false};
 const op_table op_layer_norms = {TABLE(layer_norms), false};
 const op_table op_embeddings = {TABLE(embeddings), false};
 const op_table op_positions = {TABLE(positions), false};

@@ -16,7 +16,7 @@ extern const op_table op_convolutions, op_linears, op_batch_norms, op_pools, op_
     op_l2_normalize;
 
 /* Of sequences. */
-extern const op_table op_linears_each, op_attentions, op_layer_norms, op_embeddings, op_positions,
-    op_gelus, op_selects, op_dropouts;
+extern const op_table op_linears_each, op_attentions, op_fused_attentions, op_layer_norms,
+    op_embeddings, op_positions, op_gelus, op_selects, op_dropouts;
 
 #endif
