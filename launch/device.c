@@ -19,15 +19,19 @@ bool pl_device_is_cuda(const pl_config *config) {
   return config->run.device != PL_CFG_DEVICE_CPU;
 }
 
-static pl_status open_cuda(const pl_comm *comm, const pl_config *config) {
-  int devices = pl_cuda_devices(), index = (int)config->run.gpu;
-  if (index < 0) index = devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
+static pl_status open_cuda(int index) {
   pl_cuda_info info;
-  PL_TRY(pl_context(pl_cuda_open(index), "run.device=%s",
-                    config->run.device == PL_CFG_DEVICE_AUTO ? "auto" : "cuda"));
+  PL_TRY(pl_cuda_open(index));
   PL_TRY(pl_cuda_get_info(&info));
   snprintf(opened, sizeof opened, "%.64s, number %d", info.name, index);
   return PL_OK;
+}
+
+static pl_status open_own(const pl_comm *comm, const pl_config *config) {
+  int devices = pl_cuda_devices(), index = (int)config->run.gpu;
+  if (index < 0) index = devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
+  return pl_context(open_cuda(index), "run.device=%s",
+                    config->run.device == PL_CFG_DEVICE_AUTO ? "auto" : "cuda");
 }
 
 /* A GPU that lies idle is worth a line. */
@@ -44,9 +48,14 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   if (!cuda) tell_why_not(comm, config);
   if (!cuda) return PL_OK;
   pl_cuda_use_tf32(config->train.tf32);
-  PL_TRY(pl_comm_agree(comm, open_cuda(comm, config)));
+  PL_TRY(pl_comm_agree(comm, open_own(comm, config)));
   *out = pl_cuda_backend();
   return PL_OK;
+}
+
+pl_status pl_device_open_alone(bool cuda, const pl_backend **out) {
+  *out = cuda ? pl_cuda_backend() : pl_cpu_backend();
+  return cuda ? open_cuda(0) : PL_OK;
 }
 
 void pl_device_close(void) { pl_cuda_close(); }

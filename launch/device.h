@@ -15,6 +15,9 @@ bool pl_device_is_cuda(const pl_config *config);
  * Collective. */
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
 
+/* The same for a command that runs on one rank: GPU 0, or the processor. Not collective. */
+pl_status pl_device_open_alone(bool cuda, const pl_backend **out);
+
 /* Waits for the GPU that is open and gives it back; does nothing where none is. */
 void pl_device_close(void);
 

@@ -1,10 +1,12 @@
 /* plenum bench net: how fast a network trains, without reading data and without a loss: parameters
- * handed to the kernels, forward, backward from a fixed gradient, one SGD update. Not collective:
- * rank 0 measures, other ranks return at once. */
+ * handed to the kernels, forward, backward from a fixed gradient, one SGD update. Inputs lie in the
+ * host's memory; a step ends when all its work is done, on a GPU too. Not collective: rank 0
+ * measures, other ranks return at once. */
 #include <stdio.h>
 #include <string.h>
 
 #include "launch/bench/bench.h"
+#include "launch/device.h"
 #include "models/projector.h"
 #include "models/resnet.h"
 #include "models/text_transformer.h"
@@ -27,13 +29,15 @@ static const int depths[] = {18, 34, 50};
 static const pl_stem stems[] = {PL_STEM_CIFAR, PL_STEM_IMAGENET};
 static const pl_norm_scope scopes[] = {PL_NORM_MICRO, PL_NORM_GLOBAL};
 enum { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16 };
+enum { DEVICE_CPU, DEVICE_CUDA };
 
 typedef struct bench {
   int64_t encoder, stem, width, size, patch, layers, context, vocabulary;
-  int64_t micro, views, leaves, scope, precision, threads;
+  int64_t micro, views, leaves, scope, precision, threads, device;
   double seconds, dropout;
   bool recompute, ops;
 
+  const pl_backend *backend;
   pl_ranks ranks;
   pl_dtype type;
   pl_space *space;
@@ -46,9 +50,10 @@ typedef struct bench {
   pl_gradsum *sums;
   float *master, *gradient, *buffers;
   void *image;
-  float *pictures;   /* one leaf's, used for all */
-  int32_t *tokens;   /* the same for texts */
-  float *out, *dout; /* (leaves * rows, features) */
+  void *device_image; /* the same where the kernels read it */
+  float *pictures;    /* one leaf's, used for all */
+  int32_t *tokens;    /* the same for texts */
+  float *out, *dout;  /* (leaves * rows, features) */
   int64_t step;
   double *times; /* (STEPS_MAX): ms of the steps measured */
   int count;
@@ -57,7 +62,7 @@ typedef struct bench {
 static int rows_of(const bench *b) { return (int)(b->micro * b->views); }
 
 static pl_status choose_type(bench *b) {
-  bool can = pl_cpu_has_bf16();
+  bool can = b->device == DEVICE_CUDA || pl_cpu_has_bf16();
   if (b->precision == PRECISION_BF16 && !can)
     return PL_FAIL(PL_E_USAGE, "--precision bf16: this processor does not multiply bf16");
   b->type = b->precision == PRECISION_F32 || !can ? PL_F32 : PL_BF16;
@@ -111,7 +116,7 @@ static pl_status build(bench *b) {
 }
 
 static pl_status compile(bench *b) {
-  pl_net_options net = {.backend = pl_cpu_backend(),
+  pl_net_options net = {.backend = b->backend,
                         .output = b->output,
                         .rows = rows_of(b),
                         .precision = b->type,
@@ -122,10 +127,11 @@ static pl_status compile(bench *b) {
   pl_exec_options exec = {.leaves = b->leaves,
                           .total_leaves = b->leaves,
                           .recompute = b->recompute,
+                          .time_apart = b->ops,
                           .ranks = &b->ranks};
   PL_TRY(pl_exec_create(b->net, &exec, &b->exec));
   PL_TRY(pl_slice_create(b->space, 1, 0, &b->slice));
-  PL_TRY(pl_gradsum_create(&pl_host_device, b->space, b->leaves, PL_TREE_WHOLE, &b->sums));
+  PL_TRY(pl_gradsum_create(b->backend->device, b->space, b->leaves, PL_TREE_WHOLE, &b->sums));
   pl_optim_options sgd = {.kind = PL_OPTIM_SGD, .momentum = 0.9, .weight_decay = 1e-4};
   return pl_optim_create(b->space, b->slice, &b->ranks, &sgd, &b->optim);
 }
@@ -135,9 +141,10 @@ static void fill_normal(float *values, size_t n, float scale, uint32_t stream) {
   for (size_t i = 0; i < n; i++) values[i] = scale * pl_random_normal(&random);
 }
 
-static void refresh_image(bench *b) {
+static pl_status refresh_image(bench *b) {
   for (int i = 0; i < pl_space_buckets(b->space); i++)
     pl_slice_to_image(b->space, b->slice, i, b->master, b->image);
+  return b->backend->device->put(b->device_image, b->image, pl_space_image_bytes(b->space));
 }
 
 static pl_status make_values(bench *b) {
@@ -150,6 +157,7 @@ static pl_status make_values(bench *b) {
   b->image = pl_alloc(pl_space_image_bytes(b->space), 1);
   b->pictures = pl_alloc(pictures, sizeof *b->pictures);
   b->tokens = pl_alloc(pictures, sizeof *b->tokens);
+  PL_TRY(b->backend->device->alloc(pl_space_image_bytes(b->space), &b->device_image));
   b->out = pl_alloc(out, sizeof *b->out);
   b->dout = pl_alloc(out, sizeof *b->dout);
   if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->tokens ||
@@ -162,8 +170,7 @@ static pl_status make_values(bench *b) {
   fill_normal(b->dout, out, 1e-3F, 1);
   pl_slice_init_params(b->space, b->slice, 1, b->master);
   pl_space_init_buffers(b->space, b->buffers);
-  refresh_image(b);
-  return PL_OK;
+  return refresh_image(b);
 }
 
 static pl_status fetch(void *context, int64_t leaf, const void **input) {
@@ -175,15 +182,15 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
 
 static pl_status train_step(bench *b) {
   double norm;
-  PL_TRY(pl_net_load(b->net, b->image, b->buffers));
+  PL_TRY(pl_net_load(b->net, b->device_image, b->buffers));
   pl_exec_draw(b->exec, 1, (uint32_t)b->step, 0);
   PL_TRY(pl_exec_forward(b->exec, fetch, b, b->out, b->buffers));
   PL_TRY(pl_exec_backward(b->exec, fetch, b, b->dout, b->sums));
   memcpy(b->gradient, pl_gradsum_total(b->sums),
          (size_t)pl_space_elements(b->space) * sizeof *b->gradient);
   PL_TRY(pl_optim_step(b->optim, 0.01, b->step++, b->master, b->gradient, &norm));
-  refresh_image(b);
-  return PL_OK;
+  PL_TRY(refresh_image(b));
+  return b->backend->device->finish();
 }
 
 /* The steps that fit into the time. */
@@ -257,9 +264,12 @@ static double flops_of_step(const bench *b) {
 static void print_text(void *state) {
   const bench *b = state;
   pl_spread ms = pl_spread_of(b->times, b->count), samples = samples_per_second(b, ms);
-  printf("%s, width %lld, %lldx%lld, %lld views of %lld samples, %lld leaves, %s\n",
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
+  printf("%s, width %lld, %lldx%lld, %lld views of %lld samples, %lld leaves, %s, on %s\n",
          encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->size,
-         (long long)b->views, (long long)b->micro, (long long)b->leaves, pl_dtype_name(b->type));
+         (long long)b->views, (long long)b->micro, (long long)b->leaves, pl_dtype_name(b->type),
+         device);
   printf("%.1f samples/s [%.1f, %.1f] over %d steps, %.0f GFLOP/s, %.0f MB of activations\n",
          samples.median, samples.low, samples.high, b->count, rate(flops_of_step(b), ms.median),
          (double)pl_exec_bytes(b->exec) / 1e6);
@@ -269,11 +279,13 @@ static void print_text(void *state) {
 static void print_json(void *state) {
   const bench *b = state;
   pl_spread ms = pl_spread_of(b->times, b->count);
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
   printf(
       "{\"encoder\": \"%s\", \"width\": %lld, \"size\": %lld, \"micro\": %lld, "
-      "\"views\": %lld, \"leaves\": %lld, \"precision\": \"%s\", \"steps\": %d",
+      "\"views\": %lld, \"leaves\": %lld, \"precision\": \"%s\", \"device\": \"%s\", \"steps\": %d",
       encoders[b->encoder], (long long)b->width, (long long)b->size, (long long)b->micro,
-      (long long)b->views, (long long)b->leaves, pl_dtype_name(b->type), b->count);
+      (long long)b->views, (long long)b->leaves, pl_dtype_name(b->type), device, b->count);
   pl_spread_print_json("samples_per_s", samples_per_second(b, ms));
   printf(", \"gflops\": %.6g, \"activation_bytes\": %zu}\n", rate(flops_of_step(b), ms.median),
          pl_exec_bytes(b->exec));
@@ -285,6 +297,7 @@ static pl_status run(void *state, pl_comm *comm) {
   pl_threads_use(b->threads ? (int)b->threads : pl_threads_allowed());
   b->times = pl_alloc(STEPS_MAX, sizeof *b->times);
   if (!b->times) return PL_E_INTERNAL;
+  PL_TRY(pl_device_open_alone(b->device == DEVICE_CUDA, &b->backend));
   PL_TRY(choose_type(b));
   PL_TRY(build(b));
   PL_TRY(compile(b));
@@ -297,6 +310,7 @@ static void release(void *state) {
   void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures,
                     b->tokens, b->out,      b->dout,    b->times};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
+  if (b->backend) b->backend->device->release(b->device_image);
   pl_optim_destroy(&b->optim);
   pl_gradsum_destroy(&b->sums);
   pl_slice_destroy(&b->slice);
@@ -341,7 +355,10 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"threads", PL_OPTION_INT, &b->threads, "compute threads; 0: all this process may use", 0,
        4096, NULL},
       {"seconds", PL_OPTION_REAL, &b->seconds, "time to measure", 0.01, 3600, NULL},
-      {"ops", PL_OPTION_FLAG, &b->ops, "a table of operations", 0, 0, NULL},
+      {"device", PL_OPTION_CHOICE, &b->device, "what computes it; cuda: the first GPU", 0, 0,
+       "cpu|cuda"},
+      {"ops", PL_OPTION_FLAG, &b->ops,
+       "a table of operations; on a GPU each is waited for, which slows the whole", 0, 0, NULL},
       {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
   int operands = 0;

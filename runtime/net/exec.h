@@ -19,6 +19,7 @@ typedef struct pl_exec_options {
   int64_t leaves;        /* local */
   int64_t total_leaves;  /* of the global batch */
   bool recompute;        /* drop activations after forward, compute them again before backward */
+  bool time_apart;       /* wait for the device after each operation, for pl_exec_times */
   const pl_ranks *ranks; /* outlives the executor */
 } pl_exec_options;
 
@@ -38,7 +39,8 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
 void pl_exec_destroy(pl_exec **exec);
 
 /* Milliseconds spent in one operation over all leaves since the executor was created, with what
- * belongs to it (fetching the input, adding gradients), without sums over ranks. */
+ * belongs to it (fetching the input, adding gradients), without sums over ranks. On a device whose
+ * work is queued they say something only with `time_apart`, which makes the whole slower. */
 typedef struct pl_exec_time {
   const pl_op *op; /* after fusion; the executor's */
   double forward_ms, backward_ms;

@@ -98,6 +98,12 @@ static pl_status store_output(const pl_pass *pass, int64_t leaf) {
                  locate(pass, leaf, net->value[output]), n);
 }
 
+static pl_status note_time(const pl_exec *exec, double start, double *ms) {
+  if (exec->options.time_apart) PL_TRY(exec->device->finish());
+  *ms += pl_now_ms() - start;
+  return PL_OK;
+}
+
 static pl_status forward_step(const pl_pass *pass, int64_t leaf, const pl_step *step) {
   pl_exec *exec = pass->exec;
   const pl_backend *backend = exec->net->options.backend;
@@ -140,13 +146,13 @@ static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, i
     } else {
       PL_TRY(forward_step(pass, leaf, step));
     }
-    exec->time[i].forward_ms += pl_now_ms() - start;
+    PL_TRY(note_time(exec, start, &exec->time[i].forward_ms));
   }
   if (end == net->steps) return pass->out ? store_output(pass, leaf) : PL_OK;
   double start = pl_now_ms();
   pl_kernel_args args = forward_args(pass, leaf, &net->step[end]);
   PL_TRY(backend->forward_sums(net->step[end].kernel, &args, exec->leaf_sums));
-  exec->time[end].forward_ms += pl_now_ms() - start;
+  PL_TRY(note_time(exec, start, &exec->time[end].forward_ms));
   return push_sums(exec, leaf, &net->step[end]);
 }
 
@@ -242,17 +248,17 @@ static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, 
   } else {
     const pl_step *step = &net->step[begin];
     PL_TRY(backward_apply(pass, leaf, step, exec->totals, scope_count(exec, step)));
-    exec->time[begin].backward_ms += pl_now_ms() - start;
+    PL_TRY(note_time(exec, start, &exec->time[begin].backward_ms));
   }
   for (int i = begin - 1; i > end; i--) {
     start = pl_now_ms();
     PL_TRY(backward_step(pass, leaf, &net->step[i]));
-    exec->time[i].backward_ms += pl_now_ms() - start;
+    PL_TRY(note_time(exec, start, &exec->time[i].backward_ms));
   }
   if (end < 0) return PL_OK;
   start = pl_now_ms();
   PL_TRY(backward_sums(pass, leaf, &net->step[end]));
-  exec->time[end].backward_ms += pl_now_ms() - start;
+  PL_TRY(note_time(exec, start, &exec->time[end].backward_ms));
   return push_sums(exec, leaf, &net->step[end]);
 }
 
