@@ -4,7 +4,7 @@
 #include "runtime/cuda/kernel.h"
 
 /* Room to split sums in parts. It is scratch that all kernels share. */
-enum { MOST_WORKSPACE = 16 << 20, WORKSPACE_ALIGNMENT = 256 };
+enum { WORKSPACE_ALIGNMENT = 256, MOST_WORKSPACE = PL_PRODUCT_MOST_SCRATCH - WORKSPACE_ALIGNMENT };
 
 struct pl_product {
   pl_product_spec spec;
@@ -150,7 +150,6 @@ pl_status pl_product_set_bias(pl_product *product, const void *bias) {
   return set_operation(product->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
 }
 
-/* Scratch may begin at any multiple of PL_ALIGNMENT. */
 size_t pl_product_scratch_bytes(const pl_product *product) {
   return product->workspace_bytes ? product->workspace_bytes + WORKSPACE_ALIGNMENT : 0;
 }
@@ -160,13 +159,25 @@ static void *aligned(void *scratch) {
   return over ? (char *)scratch + (WORKSPACE_ALIGNMENT - over) : scratch;
 }
 
-pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
-                         void *scratch) {
-  const float one = 1, zero = 0;
+/* out = left · right + kept · out */
+static pl_status run(const pl_product *product, const void *left, const void *right, float kept,
+                     void *out, void *scratch) {
+  const float one = 1;
   void *workspace = product->workspace_bytes ? aligned(scratch) : NULL;
   return check(
       "a matrix product",
       cublasLtMatmul(pl_cuda_blas(), product->operation, &one, right, product->right, left,
-                     product->left, &zero, out, product->out, out, product->out,
+                     product->left, &kept, out, product->out, out, product->out,
                      &product->algorithm, workspace, product->workspace_bytes, pl_cuda_stream()));
+}
+
+pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  return run(product, left, right, 0, out, scratch);
+}
+
+pl_status pl_product_add(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  PL_INVARIANT(!product->spec.bias && product->spec.out_type == PL_F32);
+  return run(product, left, right, 1, out, scratch);
 }

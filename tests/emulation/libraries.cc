@@ -51,11 +51,12 @@ int64_t place(const pl_product_matrix &m, int batch, int row, int column) {
 }
 
 void multiply(const pl_product_spec &s, const void *bias, const void *left, const void *right,
-              void *out) {
+              bool add, void *out) {
   for (int b = 0; b < s.batch; b++)
     for (int i = 0; i < s.rows; i++)
       for (int j = 0; j < s.cols; j++) {
         double sum = s.bias ? (double)get(s.out_type, bias, j) : 0;
+        if (add) sum += (double)get(s.out_type, out, place(s.out, b, i, j));
         for (int k = 0; k < s.inner; k++)
           sum += (double)get(s.type, left, place(s.left, b, i, k)) *
                  (double)get(s.type, right, place(s.right, b, k, j));
@@ -117,8 +118,8 @@ void pl_product_destroy(pl_product **product) {
 
 size_t pl_product_scratch_bytes(const pl_product *) { return WORKSPACE; }
 
-pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
-                         void *scratch) {
+static pl_status enqueue_product(const pl_product *product, const void *left, const void *right,
+                                 bool add, void *out, void *scratch) {
   pl_product_spec s = product->spec;
   const void *bias = product->bias;
   if (s.bias && !bias) return PL_FAIL(PL_E_INTERNAL, "nobody said where the bias is");
@@ -127,9 +128,19 @@ pl_status pl_product_run(const pl_product *product, const void *left, const void
     check_alignment("right", s.right, s.type, right);
     check_alignment("result", s.out, s.out_type, out);
     memset(scratch, 0xFF, WORKSPACE);
-    multiply(s, bias, left, right, out);
+    multiply(s, bias, left, right, add, out);
   });
   return PL_OK;
+}
+
+pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  return enqueue_product(product, left, right, false, out, scratch);
+}
+
+pl_status pl_product_add(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  return enqueue_product(product, left, right, true, out, scratch);
 }
 
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out) {

@@ -190,6 +190,39 @@ static void a_gradient_may_lie_behind_others(void **state) {
   for (int i = 0; i < 5; i++) pl_cuda_device.release(there[i]);
 }
 
+/* Small whole numbers: exact in any order. */
+static void products_may_be_added(void **state) {
+  (void)state;
+  const float left[] = {1, 2, 3, 4}, right[] = {5, 6, 7, 8}, sums[] = {19, 22, 43, 50};
+  const pl_product_matrix lies = {.line = 2};
+  const pl_product_spec spec = {.batch = 1,
+                                .rows = 2,
+                                .inner = 2,
+                                .cols = 2,
+                                .left = lies,
+                                .right = lies,
+                                .out = lies,
+                                .type = PL_F32,
+                                .out_type = PL_F32};
+  pl_product *product = NULL;
+  void *there[] = {placed(left, 4), placed(right, 4), placed(NULL, 4)}, *scratch = NULL;
+  float out[4];
+  CHECK_OK(pl_product_create(&spec, &product));
+  assert_true(pl_product_scratch_bytes(product) <= PL_PRODUCT_MOST_SCRATCH);
+  CHECK_OK(pl_cuda_device.alloc(pl_product_scratch_bytes(product), &scratch));
+  for (int times = 1; times <= 3; times++) {
+    if (times == 1)
+      CHECK_OK(pl_product_run(product, there[0], there[1], there[2], scratch));
+    else
+      CHECK_OK(pl_product_add(product, there[0], there[1], there[2], scratch));
+    CHECK_OK(pl_cuda_device.get(out, there[2], sizeof out));
+    for (int i = 0; i < 4; i++) CHECK_NEAR(out[i], times * sums[i], 0);
+  }
+  pl_product_destroy(&product);
+  pl_cuda_device.release(scratch);
+  for (int i = 0; i < 3; i++) pl_cuda_device.release(there[i]);
+}
+
 static void alignment_is_what_can_be_relied_on(void **state) {
   (void)state;
   pl_product_matrix m = {.placement = 0};
@@ -207,6 +240,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(matrices_may_lie_any_way),
       cmocka_unit_test(a_gradient_may_lie_behind_others),
+      cmocka_unit_test(products_may_be_added),
       cmocka_unit_test(alignment_is_what_can_be_relied_on),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
