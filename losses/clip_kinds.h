@@ -2,14 +2,8 @@
 #ifndef LOSSES_CLIP_KINDS_H
 #define LOSSES_CLIP_KINDS_H
 
+#include "losses/clip_rows.h"
 #include "losses/pair.h"
-
-/* What a step sets. Logits are s·scale + bias; in base 2, as float, s·steep + shift. */
-typedef struct pl_clip_terms {
-  double scale, bias;
-  float steep, shift;
-  float share; /* scale over the number of rows that the loss is a mean of */
-} pl_clip_terms;
 
 /* Figures of a row, the same for both losses: sums over images and over texts, together divided by
  * the number of rows, are the loss and its slopes. */

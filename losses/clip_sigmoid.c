@@ -14,20 +14,11 @@
  * tails keep their digits: with e = e^{−|l|}, softplus(l) = max(l, 0) + log(1 + e), and σ(l) is
  * 1/(1 + e) or e/(1 + e). */
 
-/* Running state of a row: sums over the columns seen, but for the partner's. */
-typedef struct sigmoid_state {
-  double loss;     /* Σ softplus(l) */
-  double open;     /* Σ σ(l) */
-  double weighted; /* Σ σ(l) s */
-  double partner;  /* s_ii */
-  float top;       /* largest similarity */
-} sigmoid_state;
-
 static const float LN2 = (float)(1 / PL_LOG2_E);
 
 static void begin(const void *context, void *state) {
   (void)context;
-  *(sigmoid_state *)state = (sigmoid_state){.top = PL_LOWEST_SIMILARITY};
+  *(pl_sigmoid_state *)state = (pl_sigmoid_state){.top = PL_LOWEST_SIMILARITY};
 }
 
 /* σ of u in base 2, and e = 2^{−|u|}. */
@@ -50,7 +41,7 @@ static inline void add_pair(const pl_clip_terms *terms, float s, int lane, run_s
   sums->weighted[lane] += share * s;
 }
 
-static void take_run(const pl_clip_terms *terms, const float *s, int n, sigmoid_state *state) {
+static void take_run(const pl_clip_terms *terms, const float *s, int n, pl_sigmoid_state *state) {
   const pl_clip_terms own = *terms;
   run_sums sums = {0};
   int j = 0;
@@ -67,7 +58,7 @@ static void take_run(const pl_clip_terms *terms, const float *s, int n, sigmoid_
 
 static void gather(const void *context, const pl_pair_tile *tile, void *states) {
   for (int i = 0; i < tile->rows; i++) {
-    sigmoid_state *state = (sigmoid_state *)states + i;
+    pl_sigmoid_state *state = (pl_sigmoid_state *)states + i;
     const float *s = tile->s + i * tile->stride;
     int partner = pl_clip_partner(tile, i);
     take_run(context, s, partner, state);
@@ -81,7 +72,7 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
 static void finish(const void *context, const void *state, float *stats, double *figures) {
   (void)stats;
   const pl_clip_terms *terms = context;
-  const sigmoid_state *row = state;
+  const pl_sigmoid_state *row = state;
   double logit = row->partner * terms->scale + terms->bias;
   double miss = 1 / (1 + exp(logit));
   figures[PL_CLIP_LOSS] = row->loss + (logit < 0 ? log1p(exp(logit)) - logit : log1p(exp(-logit)));
@@ -95,7 +86,7 @@ static void finish(const void *context, const void *state, float *stats, double 
 static void gather_top(const void *context, const pl_pair_tile *tile, void *states) {
   (void)context;
   for (int i = 0; i < tile->rows; i++) {
-    sigmoid_state *state = (sigmoid_state *)states + i;
+    pl_sigmoid_state *state = (pl_sigmoid_state *)states + i;
     const float *s = tile->s + i * tile->stride;
     int partner = pl_clip_partner(tile, i);
     state->top = pl_largest(s, partner, state->top);
@@ -109,7 +100,7 @@ static void gather_top(const void *context, const pl_pair_tile *tile, void *stat
 static void finish_top(const void *context, const void *state, float *stats, double *figures) {
   (void)context;
   (void)stats;
-  const sigmoid_state *row = state;
+  const pl_sigmoid_state *row = state;
   for (int k = 0; k < PL_CLIP_FIGURES; k++) figures[k] = 0;
   figures[PL_CLIP_RIGHT] = row->partner > row->top ? 1 : 0;
 }
@@ -134,7 +125,7 @@ void pl_clip_sigmoid_kinds(const pl_clip_terms *terms, pl_pair_loss *images, pl_
   *images = (pl_pair_loss){
       .name = "siglip",
       .figures = PL_CLIP_FIGURES,
-      .state_bytes = sizeof(sigmoid_state),
+      .state_bytes = sizeof(pl_sigmoid_state),
       .context = terms,
       .begin = begin,
       .gather = gather,
@@ -142,6 +133,7 @@ void pl_clip_sigmoid_kinds(const pl_clip_terms *terms, pl_pair_loss *images, pl_
       .weigh = weigh,
   };
   *texts = *images;
+  texts->name = "siglip, texts";
   texts->gather = gather_top;
   texts->finish = finish_top;
 }

@@ -15,21 +15,9 @@
  * j ≠ i alone: (1 − p_ii) times their mean gap a (s_ij − s_ii). That mean is gathered relative to
  * the largest similarity, where all terms have one sign. Exponents are kept in base 2. */
 
-/* Running state of a row. The sums are over the columns seen, but for the partner's, with u =
- * steep·s − base. */
-typedef struct softmax_state {
-  double base;     /* steep·top as the float that was subtracted */
-  double sum;      /* Σ 2^u */
-  double weighted; /* Σ 2^u u */
-  double partner;  /* s_ii */
-  float top;       /* largest similarity */
-} softmax_state;
-
-enum { STAT_NORM, STAT_MISS, STATS };
-
 static void begin(const void *context, void *state) {
   const pl_clip_terms *terms = context;
-  *(softmax_state *)state = (softmax_state){
+  *(pl_softmax_state *)state = (pl_softmax_state){
       .top = PL_LOWEST_SIMILARITY,
       .base = PL_LOWEST_SIMILARITY * terms->steep,
   };
@@ -58,7 +46,7 @@ static void sum_run(const float *s, int n, float steep, float base, float *sum, 
 }
 
 /* A higher base makes every u smaller by `fall`. */
-static void take_run(const pl_clip_terms *terms, const float *s, int n, softmax_state *state) {
+static void take_run(const pl_clip_terms *terms, const float *s, int n, pl_softmax_state *state) {
   float sum, weighted;
   float top = pl_largest(s, n, state->top);
   float base = top * terms->steep;
@@ -72,7 +60,7 @@ static void take_run(const pl_clip_terms *terms, const float *s, int n, softmax_
 
 static void gather(const void *context, const pl_pair_tile *tile, void *states) {
   for (int i = 0; i < tile->rows; i++) {
-    softmax_state *state = (softmax_state *)states + i;
+    pl_softmax_state *state = (pl_softmax_state *)states + i;
     const float *s = tile->s + i * tile->stride;
     int partner = pl_clip_partner(tile, i);
     take_run(context, s, partner, state);
@@ -84,7 +72,7 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
 
 static void finish(const void *context, const void *state, float *stats, double *figures) {
   const pl_clip_terms *terms = context;
-  const softmax_state *row = state;
+  const pl_softmax_state *row = state;
   double partner = row->partner * terms->steep / PL_LOG2_E;
   double others = (row->base + log2(row->sum)) / PL_LOG2_E;
   double gap = others - partner;
@@ -92,8 +80,8 @@ static void finish(const void *context, const void *state, float *stats, double 
   double miss = -expm1(-value);
   /* A batch of one has no others. */
   double mean = row->sum == 0 ? 0 : (row->base + row->weighted / row->sum) / PL_LOG2_E - partner;
-  stats[STAT_NORM] = (float)((partner + value) * PL_LOG2_E);
-  stats[STAT_MISS] = (float)miss;
+  stats[PL_SOFTMAX_NORM] = (float)((partner + value) * PL_LOG2_E);
+  stats[PL_SOFTMAX_MISS] = (float)miss;
   figures[PL_CLIP_LOSS] = value;
   figures[PL_CLIP_RIGHT] = row->partner > row->top ? 1 : 0;
   figures[PL_CLIP_PARTNER] = row->partner;
@@ -107,26 +95,27 @@ static void weigh(const void *context, const pl_pair_tile *tile, const float *ro
   float steep = terms->steep, share = terms->share;
   for (int i = 0; i < tile->rows; i++) {
     float *s = tile->s + i * tile->stride;
-    float norm = row_stats[i * STATS + STAT_NORM];
+    float norm = row_stats[i * PL_SOFTMAX_STATS + PL_SOFTMAX_NORM];
 #pragma omp simd
     for (int j = 0; j < tile->cols; j++) {
       float by_row = pl_exp2f(s[j] * steep - norm);
-      float by_col = pl_exp2f(s[j] * steep - col_stats[j * STATS + STAT_NORM]);
+      float by_col = pl_exp2f(s[j] * steep - col_stats[j * PL_SOFTMAX_STATS + PL_SOFTMAX_NORM]);
       s[j] = (by_row + by_col) * share;
     }
     int partner = pl_clip_partner(tile, i);
     if (partner < tile->cols)
-      s[partner] =
-          -(row_stats[i * STATS + STAT_MISS] + col_stats[partner * STATS + STAT_MISS]) * share;
+      s[partner] = -(row_stats[i * PL_SOFTMAX_STATS + PL_SOFTMAX_MISS] +
+                     col_stats[partner * PL_SOFTMAX_STATS + PL_SOFTMAX_MISS]) *
+                   share;
   }
 }
 
 void pl_clip_softmax_kinds(const pl_clip_terms *terms, pl_pair_loss *images, pl_pair_loss *texts) {
   *images = *texts = (pl_pair_loss){
       .name = "clip",
-      .stats = STATS,
+      .stats = PL_SOFTMAX_STATS,
       .figures = PL_CLIP_FIGURES,
-      .state_bytes = sizeof(softmax_state),
+      .state_bytes = sizeof(pl_softmax_state),
       .context = terms,
       .begin = begin,
       .gather = gather,

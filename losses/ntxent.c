@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "losses/ntxent_rows.h"
 #include "losses/row_scan.h"
 
 /* With a = log Σ_{negatives} e^{s/τ} and b = s⁺/τ, a row's loss is log(e^a + e^b) − b = softplus(a
@@ -14,41 +15,22 @@
  * At the positive, 1 − p_ii⁺ = 1 − e^{−loss_i} is a statistic of its own: the difference would lose
  * all digits once positives win. Exponents are kept in base 2, with log2(e)/τ as one factor. */
 
-typedef struct ntxent {
-  int leaf_samples;
-  bool want_uniformity;
-  float steep; /* log2(e) / τ */
-  float share; /* 1 / (τN) */
-} ntxent;
-
-/* Running state of a row; sum is that of 2^{steep·s − base} over the negatives so far. */
-typedef struct ntxent_state {
-  double top;  /* largest similarity of a negative */
-  double base; /* steep·top as the float that was subtracted */
-  double sum;
-  double positive;
-  double close; /* Σ_{k≠i} e^{−2‖z_i − z_k‖²} */
-} ntxent_state;
-
-enum { STAT_NORM, STAT_MISS, STATS };
 enum { FIGURE_LOSS, FIGURE_RIGHT, FIGURE_POSITIVE, FIGURE_CLOSE, FIGURES };
 
-/* e^{−2‖a−b‖²} = e^{4s − 4} for unit rows, in base 2. */
-static const float CLOSE_STEEP = (float)(4 * PL_LOG2_E);
-
-static int64_t positive_of(const ntxent *loss, int64_t row) {
+static int64_t positive_of(const pl_ntxent_terms *loss, int64_t row) {
   int64_t samples = loss->leaf_samples;
   return row % (2 * samples) < samples ? row + samples : row - samples;
 }
 
 static void begin(const void *context, void *state) {
-  const ntxent *loss = context;
-  *(ntxent_state *)state =
-      (ntxent_state){.top = PL_LOWEST_SIMILARITY, .base = PL_LOWEST_SIMILARITY * loss->steep};
+  const pl_ntxent_terms *loss = context;
+  *(pl_ntxent_state *)state =
+      (pl_ntxent_state){.top = PL_LOWEST_SIMILARITY, .base = PL_LOWEST_SIMILARITY * loss->steep};
 }
 
 /* Takes the row itself and its positive out of the row of a tile, so that negatives are left. */
-static void set_apart(const ntxent *loss, const pl_pair_tile *tile, int i, ntxent_state *state) {
+static void set_apart(const pl_ntxent_terms *loss, const pl_pair_tile *tile, int i,
+                      pl_ntxent_state *state) {
   float *s = tile->s + i * tile->stride;
   int64_t self = tile->first_row + i - tile->first_col;
   int64_t positive = positive_of(loss, tile->first_row + i) - tile->first_col;
@@ -61,9 +43,9 @@ static void set_apart(const ntxent *loss, const pl_pair_tile *tile, int i, ntxen
 }
 
 static void gather(const void *context, const pl_pair_tile *tile, void *states) {
-  const ntxent *loss = context;
+  const pl_ntxent_terms *loss = context;
   for (int i = 0; i < tile->rows; i++) {
-    ntxent_state *state = (ntxent_state *)states + i;
+    pl_ntxent_state *state = (pl_ntxent_state *)states + i;
     const float *s = tile->s + i * tile->stride;
     set_apart(loss, tile, i, state);
     float top = pl_largest(s, tile->cols, (float)state->top);
@@ -73,19 +55,19 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
     state->top = top;
     state->base = base;
     if (loss->want_uniformity)
-      state->close += pl_sum_powers(s, tile->cols, CLOSE_STEEP, CLOSE_STEEP);
+      state->close += pl_sum_powers(s, tile->cols, PL_CLOSE_STEEP, PL_CLOSE_STEEP);
   }
 }
 
 static void finish(const void *context, const void *state, float *stats, double *figures) {
-  const ntxent *loss = context;
-  const ntxent_state *row = state;
+  const pl_ntxent_terms *loss = context;
+  const pl_ntxent_state *row = state;
   double negatives = (row->base + log2(row->sum)) / PL_LOG2_E;
   double positive = row->positive * loss->steep / PL_LOG2_E;
   double gap = negatives - positive;
   double value = gap > 0 ? gap + log1p(exp(-gap)) : log1p(exp(gap));
-  stats[STAT_NORM] = (float)((positive + value) * PL_LOG2_E);
-  stats[STAT_MISS] = (float)-expm1(-value);
+  stats[PL_NTXENT_NORM] = (float)((positive + value) * PL_LOG2_E);
+  stats[PL_NTXENT_MISS] = (float)-expm1(-value);
   figures[FIGURE_LOSS] = value;
   figures[FIGURE_RIGHT] = row->positive > row->top ? 1 : 0;
   figures[FIGURE_POSITIVE] = row->positive;
@@ -94,23 +76,24 @@ static void finish(const void *context, const void *state, float *stats, double 
 
 static void weigh(const void *context, const pl_pair_tile *tile, const float *row_stats,
                   const float *col_stats) {
-  const ntxent *loss = context;
+  const pl_ntxent_terms *loss = context;
   float steep = loss->steep, share = loss->share;
   for (int i = 0; i < tile->rows; i++) {
     float *s = tile->s + i * tile->stride;
-    float norm = row_stats[i * STATS + STAT_NORM];
+    float norm = row_stats[i * PL_NTXENT_STATS + PL_NTXENT_NORM];
 #pragma omp simd
     for (int j = 0; j < tile->cols; j++) {
       float forth = pl_exp2f(s[j] * steep - norm);
-      float back = pl_exp2f(s[j] * steep - col_stats[j * STATS + STAT_NORM]);
+      float back = pl_exp2f(s[j] * steep - col_stats[j * PL_NTXENT_STATS + PL_NTXENT_NORM]);
       s[j] = (forth + back) * share;
     }
     int64_t self = tile->first_row + i - tile->first_col;
     int64_t positive = positive_of(loss, tile->first_row + i) - tile->first_col;
     if (self >= 0 && self < tile->cols) s[self] = 0;
     if (positive >= 0 && positive < tile->cols)
-      s[positive] =
-          -(row_stats[i * STATS + STAT_MISS] + col_stats[positive * STATS + STAT_MISS]) * share;
+      s[positive] = -(row_stats[i * PL_NTXENT_STATS + PL_NTXENT_MISS] +
+                      col_stats[positive * PL_NTXENT_STATS + PL_NTXENT_MISS]) *
+                    share;
   }
 }
 
@@ -122,7 +105,7 @@ pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, doub
     return PL_FAIL(PL_E_INTERNAL, "ntxent: %d rows per leaf for %d samples of two views",
                    pl_pair_shapes(sweep)->leaf_rows, leaf_samples);
   double rows = (double)pl_pair_total_rows(sweep);
-  const ntxent loss = {
+  const pl_ntxent_terms loss = {
       .leaf_samples = leaf_samples,
       .want_uniformity = want_uniformity,
       .steep = (float)(PL_LOG2_E / temperature),
@@ -130,9 +113,9 @@ pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, doub
   };
   const pl_pair_loss kind = {
       .name = "ntxent",
-      .stats = STATS,
+      .stats = PL_NTXENT_STATS,
       .figures = FIGURES,
-      .state_bytes = sizeof(ntxent_state),
+      .state_bytes = sizeof(pl_ntxent_state),
       .context = &loss,
       .begin = begin,
       .gather = gather,

@@ -12,27 +12,23 @@
  * Bitwise independence of ranks and threads: rows are cut into tiles within each leaf of
  * `leaf_rows` rows, and columns at multiples of `tile_cols` of the global order, so that every tile
  * product has the same shape wherever it is computed; one thread computes all of a row tile, and
- * sums over columns go in global order. */
+ * sums over columns go in global order.
+ *
+ * Tiles are computed by the threads of the processor (losses/pair_host.c) or on a device
+ * (losses/cuda). Embeddings and gradients are the host's memory in either case. */
 #ifndef LOSSES_PAIR_H
 #define LOSSES_PAIR_H
 
 #include <stdint.h>
 
 #include "comm/comm.h"
+#include "losses/pair_tile.h"
+#include "runtime/tensor/device.h"
+#include "runtime/tensor/dtype.h"
 
-/* Most statistics and figures of a row, and most bytes of its running state. */
-enum { PL_PAIR_MAX_STATS = 8, PL_PAIR_MAX_FIGURES = 8, PL_PAIR_MAX_STATE = 128 };
-
-/* One tile of similarities. s[i * stride + j] is that of global row first_row + i and global column
- * first_col + j. */
-typedef struct pl_pair_tile {
-  float *s;
-  int64_t stride;
-  int64_t first_row, first_col;
-  int rows, cols;
-} pl_pair_tile;
-
-/* A pairwise loss. Functions are called from several threads at once, on different rows. */
+/* A pairwise loss. Functions are called from several threads at once, on different rows. On a
+ * device `gather` and `weigh` are those that losses/cuda has for the name; they read the same
+ * context and write the same state. */
 typedef struct pl_pair_loss {
   const char *name;
   int stats;   /* floats of statistics per row, at most PL_PAIR_MAX_STATS */
@@ -52,8 +48,13 @@ typedef struct pl_pair_loss {
                 const float *col_stats);
 } pl_pair_loss;
 
-/* Shapes of a sweep, fixed by the configuration and never by the number of ranks. */
+/* Shapes of a sweep, fixed by the configuration and never by the number of ranks, and what computes
+ * it. */
 typedef struct pl_pair_options {
+  const pl_device *device;  /* what computes the tiles; NULL: the processor */
+  pl_dtype type;            /* on a device, what tile products multiply: PL_F32, or PL_BF16, to
+                               which embeddings and weights are then rounded; sums are f32. The
+                               processor takes f32 whatever is said here */
   int width;                /* d */
   int leaf_rows;            /* rows per leaf */
   int64_t leaves;           /* of the global batch: the batch has leaves * leaf_rows rows */
@@ -62,17 +63,19 @@ typedef struct pl_pair_options {
 
 typedef struct pl_pair_sweep pl_pair_sweep;
 
-/* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank),
- * two copies of them laid out for the products, statistics, and a few tiles per thread of the
- * compute team, whose size is taken now. comm must outlive the sweep. PL_E_USAGE for shapes below 1
- * or more ranks than leaves. Collective; options must match on all ranks. */
+/* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank)
+ * and statistics; on the processor two copies of the embeddings laid out for the products, and a
+ * few tiles per thread of the compute team, whose size is taken now; on a device one copy of the
+ * embeddings, the local rows of their gradient, and a tile. comm and the device must outlive the
+ * sweep. PL_E_USAGE for shapes below 1, more ranks than leaves, or a device that has no sweep.
+ * Collective; options must match on all ranks. */
 pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
 void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 
-/* Makes the mirror of a sweep: the same shapes, rows where that has columns. The two take turns in
- * one copy of the columns laid out for the products: a step of the one after a step of the other
- * lays them out anew (work of the order of batch × width). sweep must outlive the mirror.
- * Collective. */
+/* Makes the mirror of a sweep, at most one: the same shapes, rows where that has columns. On the
+ * processor the two take turns in one copy of the columns laid out for the products: a step of the
+ * one after a step of the other lays them out anew (work of the order of batch × width). On a
+ * device they share all but their columns. sweep must outlive the mirror. Collective. */
 pl_status pl_pair_sweep_create_mirror(const pl_pair_sweep *sweep, pl_pair_sweep **out);
 
 /* Row i of this rank is global row pl_pair_first_row() + i. */
@@ -87,12 +90,14 @@ const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep);
 pl_status pl_pair_gather(pl_pair_sweep *sweep, const float *z);
 
 /* The same with columns of another kind: `columns` (local rows, width) is gathered, the rows are
- * `rows`; both must stay as they are. Collective. */
+ * `rows`, which the mirror gathers as its columns before either is used; both must stay as they
+ * are. Collective. */
 pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns);
 
 /* Sweep 1 over the local rows and all columns, then gathers the statistics. figures[0 …
  * loss_kind->figures) get the sums of the rows' figures over the global batch, added in row order
- * within a leaf and then up the batch tree: the same on all ranks. Collective. */
+ * within a leaf and then up the batch tree: the same on all ranks. PL_E_USAGE for a loss that has
+ * no code for the device. Collective. */
 pl_status pl_pair_statistics(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, double *figures);
 
 /* Sweep 2: dz (local rows, width) = gradient of the loss with respect to z. Must follow
@@ -105,8 +110,17 @@ pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, 
 pl_status pl_pair_gradient_two(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind,
                                const pl_pair_sweep *columns, float *dz);
 
-/* Bytes held by the sweep; of a mirror, without what it shares. */
+/* Bytes held by the sweep, the host's and the device's; of a mirror, without what it shares. */
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);
+
+/* Those of them that are the device's, for the sweep of one of `ranks` ranks or for a mirror of it:
+ * known from the options alone, of whose device nothing is asked, but for the scratch of products,
+ * of which this counts the most there may be (16 MiB). 0 on the processor. */
+size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks, bool mirror);
+
+/* The products of a sweep alone: all those that statistics and gradient take for the local rows,
+ * with what was gathered last. For measurements; the results mean nothing. Not collective. */
+pl_status pl_pair_products(pl_pair_sweep *sweep);
 
 /* Milliseconds of the last gather (exchange only). */
 double pl_pair_gather_ms(const pl_pair_sweep *sweep);

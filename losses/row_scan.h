@@ -6,10 +6,6 @@
 #include "runtime/base/lanes.h"
 #include "runtime/base/vexp.h"
 
-/* Below every similarity, yet finite, so that rows of which nothing has been seen give 0 and not
- * NaN. */
-#define PL_LOWEST_SIMILARITY (-1e20f)
-
 /* The largest of `top` and s, NaN left out. By lanes of our own, since clang makes no vector code
  * of a floating-point maximum over a loop. */
 static inline float pl_largest(const float *s, int n, float top) {

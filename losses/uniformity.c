@@ -4,9 +4,6 @@
 
 #include "losses/row_scan.h"
 
-/* e^{−2‖a−b‖²} = e^{4s − 4} for unit rows, in base 2. */
-static const float STEEP = (float)(4 * PL_LOG2_E);
-
 static void begin(const void *context, void *state) {
   (void)context;
   *(double *)state = 0;
@@ -18,7 +15,7 @@ static void gather(const void *context, const pl_pair_tile *tile, void *states) 
     float *s = tile->s + i * tile->stride;
     int64_t self = tile->first_row + i - tile->first_col;
     if (self >= 0 && self < tile->cols) s[self] = -INFINITY;
-    ((double *)states)[i] += pl_sum_powers(s, tile->cols, STEEP, STEEP);
+    ((double *)states)[i] += pl_sum_powers(s, tile->cols, PL_CLOSE_STEEP, PL_CLOSE_STEEP);
   }
 }
 

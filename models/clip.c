@@ -169,7 +169,9 @@ static pl_status clip_prepare(void *state) {
   pl_tree_part(total, pl_comm_size(m->setup.comm), pl_comm_rank(m->setup.comm), &m->first_leaf,
                &m->leaves);
   PL_TRY(pl_comm_agree(m->setup.comm, prepare_towers(m)));
-  pl_pair_options pair = {.width = (int)c->method.embedding,
+  pl_pair_options pair = {.device = m->setup.backend->device,
+                          .type = m->setup.precision,
+                          .width = (int)c->method.embedding,
                           .leaf_rows = (int)c->batch.micro,
                           .leaves = total,
                           .tile_rows = (int)c->loss.tile_rows,

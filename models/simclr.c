@@ -101,7 +101,9 @@ static pl_status simclr_prepare(void *state) {
   simclr *m = state;
   const pl_config *c = m->setup.config;
   PL_TRY(pl_comm_agree(m->setup.comm, prepare_network(m)));
-  pl_pair_options pair = {.width = m->width,
+  pl_pair_options pair = {.device = m->setup.backend->device,
+                          .type = m->setup.precision,
+                          .width = m->width,
                           .leaf_rows = VIEWS * (int)c->batch.micro,
                           .leaves = all_leaves(m),
                           .tile_rows = (int)c->loss.tile_rows,

@@ -41,3 +41,10 @@ elseif(PLENUM_CUDA STREQUAL AUTO)
 else()
   message(FATAL_ERROR "PLENUM_CUDA is on, but there is no ${missing_for_cuda}")
 endif()
+
+# Warnings of a target's device code.
+function(plenum_cuda_warnings target)
+  target_compile_options(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow>"
+    "$<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${PLENUM_WERROR}>>:-Werror=all-warnings>")
+endfunction()
