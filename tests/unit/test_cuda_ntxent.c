@@ -1,0 +1,178 @@
+/* NT-Xent on a device, in both types of products, against the naive version. What bf16 is compared
+ * with is the naive loss of the rounded embeddings: then only weights are rounded besides. Built
+ * twice, as test_cuda_ops.c. */
+#include "runtime/cuda/cuda.h"
+#include "runtime/cuda/product.h"
+#include "runtime/tensor/dtype.h"
+#include "tests/dist/ntxent_naive.h"
+#include "tests/unit/cuda_test.h"
+
+typedef struct solution {
+  pl_contrast_figures figures;
+  float *dz; /* (rows, width) */
+} solution;
+
+static size_t floats_of(const problem *p) { return (size_t)(rows_of(p) * p->width); }
+
+static pl_pair_options on_device(const problem *p, pl_dtype type) {
+  pl_pair_options options = options_of(p);
+  options.device = pl_cuda_backend()->device;
+  options.type = type;
+  return options;
+}
+
+static float *make_batch_of(const problem *p, pl_dtype type) {
+  float *z = make_batch(p);
+  for (size_t i = 0; type == PL_BF16 && i < floats_of(p); i++)
+    z[i] = pl_bf16_to_f32(pl_f32_to_bf16(z[i]));
+  return z;
+}
+
+/* Twice: the second step finds buffers full of the first one's numbers. */
+static solution solve(pl_comm *comm, const problem *p, pl_dtype type, const float *z) {
+  const pl_pair_options options = on_device(p, type);
+  solution found = {.dz = pl_alloc(floats_of(p), sizeof *found.dz)};
+  float *first = pl_alloc(floats_of(p), sizeof *first);
+  assert_true(found.dz && first);
+  pl_pair_sweep *sweep;
+  CHECK_OK(pl_pair_sweep_create(comm, &options, &sweep));
+  CHECK_OK(pl_ntxent(sweep, z, p->leaf_samples, p->temperature, true, &found.figures, first));
+  CHECK_OK(pl_ntxent(sweep, z, p->leaf_samples, p->temperature, true, &found.figures, found.dz));
+  assert_memory_equal(first, found.dz, floats_of(p) * sizeof *first);
+  pl_pair_sweep_destroy(&sweep);
+  pl_free(first);
+  return found;
+}
+
+/* Loss within `tolerance` of itself, gradient within `slack` of its largest element. */
+static void check_naive(pl_comm *comm, const problem *p, pl_dtype type, double tolerance,
+                        double slack) {
+  float *z = make_batch_of(p, type);
+  double *expected_dz = pl_alloc(floats_of(p), sizeof *expected_dz), largest = 0;
+  assert_non_null(expected_dz);
+  pl_contrast_figures expected = naive(p, z, expected_dz);
+  solution found = solve(comm, p, type, z);
+  CHECK_NEAR(found.figures.loss / expected.loss, 1, tolerance);
+  CHECK_NEAR(found.figures.accuracy, expected.accuracy, 1e-12);
+  CHECK_NEAR(found.figures.alignment, expected.alignment, 1e-6);
+  CHECK_NEAR(found.figures.uniformity, expected.uniformity, 1e-6);
+  for (size_t i = 0; i < floats_of(p); i++) largest = fmax(largest, fabs(expected_dz[i]));
+  for (size_t i = 0; i < floats_of(p); i++)
+    CHECK_NEAR(found.dz[i] / largest, expected_dz[i] / largest, slack);
+  pl_free(z);
+  pl_free(found.dz);
+  pl_free(expected_dz);
+}
+
+static void in_each_type(pl_comm *comm, const problem *p, double tolerance) {
+  check_naive(comm, p, PL_F32, tolerance, tolerance);
+  check_naive(comm, p, PL_BF16, tolerance, 5e-3);
+}
+
+/* Tiles that end anywhere: with their leaf and the batch or before, one row or one column wide. */
+static void equals_the_naive_version(void **state) {
+  const problem problems[] = {
+      {1, 9, 5, 1, 3, 0.1, 1},      {3, 5, 1, 0, 0, 0.2, 0.5},     {3, 5, 16, 2, 29, 0.2, 0.5},
+      {21, 3, 130, 0, 125, 0.1, 2}, {16, 5, 33, 8, 64, 0.07, 0.7}, {2, 3, 7, 3, 1, 0.5, 1},
+  };
+  for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
+    in_each_type(*state, &problems[i], 1e-5);
+}
+
+/* Rounding of a similarity is amplified by 1/τ: at 0.01 it allows no more than 3e-5. */
+static void extreme_temperatures_do_not_overflow(void **state) {
+  const problem problems[] = {
+      {5, 4, 16, 4, 16, 0.01, 1}, {5, 4, 16, 4, 16, 0.01, 0.1}, {5, 4, 16, 0, 0, 100, 1}};
+  for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
+    in_each_type(*state, &problems[i], problems[i].temperature < 0.05 ? 3e-5 : 1e-5);
+}
+
+/* Where positives have won, loss and gradient are tiny; both must keep their digits. */
+static void small_losses_keep_their_digits(void **state) {
+  const problem p = {4, 4, 64, 0, 10, 0.05, 0.02};
+  float *z = make_batch_of(&p, PL_F32);
+  solution found = solve(*state, &p, PL_F32, z);
+  assert_true(found.figures.loss > 0 && found.figures.loss < 1e-3);
+  assert_true(found.figures.accuracy == 1);
+  check_naive(*state, &p, PL_F32, 3e-5, 3e-5);
+  pl_free(found.dz);
+  pl_free(z);
+}
+
+/* One sample has no negatives: nothing to learn, and no NaN. */
+static void one_sample_has_no_loss(void **state) {
+  const problem p = {1, 1, 8, 0, 0, 0.1, 1};
+  float *z = make_batch_of(&p, PL_F32);
+  solution found = solve(*state, &p, PL_F32, z);
+  assert_true(found.figures.loss == 0);
+  for (size_t i = 0; i < floats_of(&p); i++) assert_true(found.dz[i] == 0);
+  pl_free(found.dz);
+  pl_free(z);
+}
+
+static void bad_embeddings_reach_the_loss(void **state) {
+  const float bad[] = {NAN, INFINITY, -INFINITY};
+  const problem p = {3, 4, 8, 2, 7, 0.5, 0.5};
+  for (int i = 0; i < 6; i++) {
+    float *z = make_batch_of(&p, PL_F32);
+    z[i % 2 ? floats_of(&p) - 1 : 0] = bad[i / 2];
+    solution found = solve(*state, &p, i < 3 ? PL_F32 : PL_BF16, z);
+    assert_false(isfinite(found.figures.loss));
+    pl_free(found.dz);
+    pl_free(z);
+  }
+}
+
+/* Bytes are known before there is a device, and grow with batch × width. */
+static void memory_is_linear_and_known(void **state) {
+  const problem p = {4, 4, 16, 0, 10, 0.05, 1};
+  for (int i = 0; i < 2; i++) {
+    const pl_pair_options options = on_device(&p, i ? PL_BF16 : PL_F32);
+    pl_pair_sweep *sweep, *mirror;
+    CHECK_OK(pl_pair_sweep_create(*state, &options, &sweep));
+    CHECK_OK(pl_pair_sweep_create_mirror(sweep, &mirror));
+    size_t of_sweep = pl_pair_device_bytes(&options, 0, 1, false) - PL_PRODUCT_MOST_SCRATCH;
+    size_t of_mirror = pl_pair_device_bytes(&options, 0, 1, true);
+    assert_int_equal(of_mirror, floats_of(&p) * pl_dtype_bytes(options.type));
+    assert_true(pl_pair_sweep_bytes(sweep) > of_sweep);
+    assert_true(pl_pair_sweep_bytes(mirror) > of_mirror);
+    pl_pair_sweep_destroy(&mirror);
+    pl_pair_sweep_destroy(&sweep);
+  }
+  const pl_device some = {.name = "not there yet"};
+  pl_pair_options large = {
+      .device = &some, .type = PL_BF16, .width = 512, .leaf_rows = 512, .leaves = 128};
+  size_t embeddings = (size_t)65536 * 512 * sizeof(float);
+  assert_true(pl_pair_device_bytes(&large, 0, 1, false) < 2 * embeddings);
+  assert_true(pl_pair_device_bytes(&large, 0, 4, false) < embeddings * 5 / 4);
+  large.device = NULL;
+  assert_int_equal(pl_pair_device_bytes(&large, 0, 1, false), 0);
+}
+
+static int start(void **state) {
+  pl_comm *comm;
+  if (pl_comm_create_self(&comm) != PL_OK) return -1;
+  *state = comm;
+  return 0;
+}
+
+static int stop(void **state) {
+  pl_comm *comm = *state;
+  pl_comm_destroy(&comm);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(equals_the_naive_version),
+      cmocka_unit_test(extreme_temperatures_do_not_overflow),
+      cmocka_unit_test(small_losses_keep_their_digits),
+      cmocka_unit_test(one_sample_has_no_loss),
+      cmocka_unit_test(bad_embeddings_reach_the_loss),
+      cmocka_unit_test(memory_is_linear_and_known),
+  };
+  if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
+  int failures = cmocka_run_group_tests(tests, start, stop);
+  pl_cuda_close();
+  return failures;
+}
