@@ -81,17 +81,14 @@ pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed) {
   return pl_state_gather(comm, state, state->master, state->image);
 }
 
-static void follow(float *average, const float *values, size_t n, float rate) {
-#pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < n; i++) average[i] += rate * (values[i] - average[i]);
-}
-
-void pl_state_follow(pl_state *state, double decay) {
-  if (!state->average) return;
+pl_status pl_state_follow(pl_state *state, double decay) {
+  if (!state->average) return PL_OK;
   double young = (1.0 + (double)state->step) / (10.0 + (double)state->step);
   float rate = (float)(1 - (decay < young ? decay : young));
-  follow(state->average, state->master, slice_elements(state), rate);
-  follow(state->average_buffers, state->buffers, buffer_elements(state), rate);
+  PL_TRY(
+      pl_optim_follow(&pl_host_device, state->average, state->master, slice_elements(state), rate));
+  return pl_optim_follow(&pl_host_device, state->average_buffers, state->buffers,
+                         buffer_elements(state), rate);
 }
 
 pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,

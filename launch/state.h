@@ -48,7 +48,7 @@ void pl_state_start_average(pl_state *state);
  * average) with d = min(decay, (1 + step) / (10 + step)), which lets young averages follow quickly
  * (as TensorFlow's ExponentialMovingAverage with num_updates). Does nothing without an average. Not
  * collective. */
-void pl_state_follow(pl_state *state, double decay);
+pl_status pl_state_follow(pl_state *state, double decay);
 
 /* xxHash128 over the hashes of all vectors: names the trajectory. `optim` may be NULL. Collective.
  */

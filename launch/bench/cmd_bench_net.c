@@ -133,7 +133,7 @@ static pl_status compile(bench *b) {
   PL_TRY(pl_slice_create(b->space, 1, 0, &b->slice));
   PL_TRY(pl_gradsum_create(b->backend->device, b->space, b->leaves, PL_TREE_WHOLE, &b->sums));
   pl_optim_options sgd = {.kind = PL_OPTIM_SGD, .momentum = 0.9, .weight_decay = 1e-4};
-  return pl_optim_create(b->space, b->slice, &b->ranks, &sgd, &b->optim);
+  return pl_optim_create(&pl_host_device, b->space, b->slice, &b->ranks, &sgd, &b->optim);
 }
 
 static void fill_normal(float *values, size_t n, float scale, uint32_t stream) {

@@ -83,8 +83,8 @@ static pl_status build(importing *m) {
   PL_TRY(pl_state_build(m->comm, pl_cpu_backend(), m->config, precision, vocabulary, &m->state,
                         &m->method));
   pl_optim_options options = pl_optim_settings(m->config);
-  return pl_optim_create(m->state.space, m->state.slice, pl_comm_ranks(m->comm), &options,
-                         &m->optim);
+  return pl_optim_create(m->state.device, m->state.space, m->state.slice, pl_comm_ranks(m->comm),
+                         &options, &m->optim);
 }
 
 static pl_status load(importing *m, const pl_safetensors *file) {

@@ -73,10 +73,13 @@ static pl_status build_state(pl_training *t) {
                         &t->method));
   const pl_space *space = t->state.space;
   pl_optim_options options = pl_optim_settings(t->config);
-  PL_TRY(pl_optim_create(space, t->state.slice, pl_comm_ranks(t->comm), &options, &t->optim));
-  t->scalars = pl_method_scalars(t->method, t->scalar);
-  for (int k = 0; k < t->scalars; k++) {
-    pl_optim_scale_rate(t->optim, t->scalar[k].param, t->scalar[k].rate);
+  PL_TRY(pl_optim_create(&pl_host_device, space, t->state.slice, pl_comm_ranks(t->comm), &options,
+                         &t->optim));
+  pl_scalar_rule scalar[PL_SCALAR_RULES];
+  int scalars = pl_method_scalars(t->method, scalar);
+  for (int k = 0; k < scalars; k++) {
+    pl_optim_scale_rate(t->optim, scalar[k].param, scalar[k].rate);
+    pl_optim_bound(t->optim, scalar[k].param, scalar[k].most);
   }
   PL_TRY(pl_gradsum_create(t->backend->device, space, t->leaves,
                            pl_parts_levels(t->config, pl_comm_size(t->comm)), &t->sums));

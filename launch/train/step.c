@@ -15,19 +15,6 @@ static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *out) {
   return PL_OK;
 }
 
-/* Holds the method's scalars to their bounds: those that this rank owns. */
-static void bound_scalars(const pl_training *t) {
-  for (int k = 0; k < t->scalars; k++) {
-    const pl_param *param = pl_space_param(t->state.space, t->scalar[k].param);
-    for (int64_t b = 0; b < t->state.slice->blocks; b++) {
-      float *value = t->state.master + b * PL_BLOCK;
-      if (t->state.slice->block[b] == param->first_block && *value > t->scalar[k].most) {
-        *value = t->scalar[k].most;
-      }
-    }
-  }
-}
-
 /* Moves the parameters, unless loss or gradient is not finite. */
 static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *report, bool *moved) {
   double start = pl_now_ms();
@@ -39,8 +26,7 @@ static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *repo
                          &line->gradient_norm));
   }
   *moved = isfinite(line->gradient_norm);
-  if (*moved) bound_scalars(t);
-  if (*moved) pl_state_follow(&t->state, t->config->optim.average);
+  if (*moved) PL_TRY(pl_state_follow(&t->state, t->config->optim.average));
   double updated = pl_now_ms();
   report->ms[PL_SPLIT_OPTIMIZER] = updated - reduced;
   if (*moved) {

@@ -28,8 +28,6 @@ typedef struct pl_training {
   pl_method *method;
   pl_state state;
   pl_optim *optim;
-  int scalars; /* of the method */
-  pl_scalar_rule scalar[PL_SCALAR_RULES];
   pl_gradsum *sums;
   pl_grad_reduce *reduce;
   float *gradient;       /* of the slice */

@@ -231,4 +231,5 @@ const pl_device pl_cuda_device = {.name = "cuda",
                                   .copy = cuda_copy,
                                   .finish = cuda_finish,
                                   .add_f32 = cuda_add_f32,
-                                  .add_f64 = cuda_add_f64};
+                                  .add_f64 = cuda_add_f64,
+                                  .optim = &pl_cuda_optim};

@@ -30,8 +30,9 @@ pl_status pl_device_buffer_create(const pl_space *space, int buffer, pl_device_v
 pl_status pl_device_buffer_load(const pl_space *space, int buffer, const float *buffers,
                                 const pl_device_values *values);
 
-/* The device that is open (runtime/cuda/device.c). */
+/* The device that is open (runtime/cuda/device.c), and what optimizers do there. */
 extern const pl_device pl_cuda_device;
+extern const struct pl_optim_engine pl_cuda_optim;
 cudaStream_t pl_cuda_stream(void);
 cublasLtHandle_t pl_cuda_blas(void);
 bool pl_cuda_tf32(void); /* as pl_cuda_use_tf32 said */

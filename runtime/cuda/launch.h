@@ -226,6 +226,15 @@ void pl_launch_softmax(pl_stream stream, pl_dtype type, const pl_softmax *softma
 void pl_launch_softmax_gradient(pl_stream stream, pl_dtype type, const pl_softmax *softmax, void *p,
                                 void *ds, const float *score, const float *slope);
 
+/* ---- optim.cu ---- */
+
+struct pl_optim_pass; /* runtime/optim/rule.h, whose engine these are */
+
+void pl_launch_optim_measure(pl_stream stream, const struct pl_optim_pass *pass, double *sums);
+void pl_launch_optim_update(pl_stream stream, const struct pl_optim_pass *pass);
+void pl_launch_scale(pl_stream stream, float *values, size_t n, float factor);
+void pl_launch_follow(pl_stream stream, float *average, const float *values, size_t n, float rate);
+
 /* ---- conv.cu ---- */
 
 /* Weights from (out, in, window) to (out, window, in), and a gradient the way back to f32. */

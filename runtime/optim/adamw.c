@@ -5,25 +5,21 @@
  *   v = beta2 v + (1 - beta2) g²
  *   w = (1 - lr decay) w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
  */
-#include <math.h>
-
-#include "runtime/optim/rule.h"
+#include "runtime/optim/element.h"
 
 static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
   float *restrict w = block->master;
   const float *restrict g = block->gradient;
-  float *restrict m = block->moment[0];
-  float *restrict v = block->moment[1];
-  float beta1 = rates->beta1, beta2 = rates->beta2, epsilon = rates->epsilon;
-  float rest1 = rates->rest1, rest2 = rates->rest2;
-  float correct1 = rates->correct1, correct2 = rates->correct2;
-  float lr = rates->lr, kept = (float)(1 - (double)rates->lr * rates->decay);
+  float *restrict first = block->moment[0];
+  float *restrict second = block->moment[1];
+  const pl_optim_rates local = *rates; /* no reload in the loop */
 #pragma omp simd
   for (int i = 0; i < PL_BLOCK; i++) {
-    m[i] = beta1 * m[i] + rest1 * g[i];
-    v[i] = beta2 * v[i] + rest2 * (g[i] * g[i]);
-    float adapted = m[i] * correct1 / (sqrtf(v[i] * correct2) + epsilon);
-    w[i] = kept * w[i] - lr * adapted;
+    float w_i = w[i], m = first[i], v = second[i];
+    pl_optim_adamw_element(&local, g[i], &w_i, &m, &v);
+    w[i] = w_i;
+    first[i] = m;
+    second[i] = v;
   }
 }
 

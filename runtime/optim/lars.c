@@ -8,30 +8,29 @@
  *   m = momentum m + lr r d
  *   w = w - m                                or, Nesterov,  w - (momentum m + lr r d)
  */
-#include "runtime/optim/rule.h"
-
-static void direction(const pl_optim_block *block, const pl_optim_rates *rates, float *out) {
-  const float *restrict w = block->master;
-  const float *restrict g = block->gradient;
-  float *restrict d = out;
-  float decay = rates->decay;
-#pragma omp simd
-  for (int i = 0; i < PL_BLOCK; i++) d[i] = g[i] + decay * w[i];
-}
+#include "runtime/optim/element.h"
 
 static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
   float *restrict w = block->master;
   const float *restrict g = block->gradient;
   float *restrict m = block->moment[0];
-  float lr = rates->lr, decay = rates->decay, momentum = rates->momentum;
-  float share_of_d = rates->nesterov ? 1 : 0;
-  float share_of_m = rates->nesterov ? momentum : 1;
+  const pl_optim_rates local = *rates; /* no reload in the loop */
 #pragma omp simd
   for (int i = 0; i < PL_BLOCK; i++) {
-    float d = lr * (g[i] + decay * w[i]);
-    m[i] = momentum * m[i] + d;
-    w[i] -= share_of_d * d + share_of_m * m[i];
+    float w_i = w[i], m_i = m[i];
+    pl_optim_lars_element(&local, g[i], &w_i, &m_i);
+    w[i] = w_i;
+    m[i] = m_i;
   }
+}
+
+static void direction(const pl_optim_block *block, const pl_optim_rates *rates, float *out) {
+  const float *restrict w = block->master;
+  const float *restrict g = block->gradient;
+  float *restrict d = out;
+  const pl_optim_rates local = *rates;
+#pragma omp simd
+  for (int i = 0; i < PL_BLOCK; i++) d[i] = pl_optim_lars_direction(&local, g[i], w[i]);
 }
 
 const pl_optim_rule pl_optim_lars = {

@@ -7,20 +7,19 @@
  *   w = w - lr m                             or, Nesterov,  w - lr (d + momentum m)
  *
  * The rate stands outside the momentum, so a change of rate acts at once on all that is stored. */
-#include "runtime/optim/rule.h"
+#include "runtime/optim/element.h"
 
 static void update(const pl_optim_block *block, const pl_optim_rates *rates) {
   float *restrict w = block->master;
   const float *restrict g = block->gradient;
   float *restrict m = block->moment[0];
-  float lr = rates->lr, decay = rates->decay, momentum = rates->momentum;
-  float share_of_d = rates->nesterov ? 1 : 0;
-  float share_of_m = rates->nesterov ? momentum : 1;
+  const pl_optim_rates local = *rates; /* no reload in the loop */
 #pragma omp simd
   for (int i = 0; i < PL_BLOCK; i++) {
-    float d = g[i] + decay * w[i];
-    m[i] = momentum * m[i] + d;
-    w[i] -= lr * (share_of_d * d + share_of_m * m[i]);
+    float w_i = w[i], m_i = m[i];
+    pl_optim_sgd_element(&local, g[i], &w_i, &m_i);
+    w[i] = w_i;
+    m[i] = m_i;
   }
 }
 

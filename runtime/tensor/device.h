@@ -12,6 +12,8 @@
 
 #include "runtime/base/status.h"
 
+struct pl_optim_engine; /* runtime/optim/rule.h */
+
 typedef struct pl_device {
   const char *name; /* "cpu", "cuda" */
   bool is_host;     /* its memory is the host's, and all work is done when its call returns */
@@ -29,6 +31,8 @@ typedef struct pl_device {
   /* to[0..n) += from[0..n): one addition for each element, the same bits on every device */
   pl_status (*add_f32)(float *to, const float *from, size_t n);
   pl_status (*add_f64)(double *to, const double *from, size_t n);
+
+  const struct pl_optim_engine *optim; /* what optimizers do there; NULL: as on the host */
 } pl_device;
 
 /* The processor: memory of pl_alloc. */

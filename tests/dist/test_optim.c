@@ -65,7 +65,7 @@ static outcome train(const pl_space *space, const pl_ranks *ranks, const pl_opti
   outcome o = {0};
   pl_optim *optim;
   CHECK_OK(pl_slice_create(space, ranks->count, ranks->rank, &o.slice));
-  CHECK_OK(pl_optim_create(space, o.slice, ranks, chosen, &optim));
+  CHECK_OK(pl_optim_create(&pl_host_device, space, o.slice, ranks, chosen, &optim));
   o.moments = pl_optim_moments(optim);
   o.elements = (size_t)o.slice->blocks * PL_BLOCK;
   o.state = pl_alloc(o.elements * (size_t)(o.moments + 1), sizeof(float));
@@ -121,7 +121,7 @@ static void a_bad_gradient_on_one_rank_stops_all(void **state) {
     pl_optim *optim;
     double norm;
     CHECK_OK(pl_slice_create(space, ranks->count, ranks->rank, &slice));
-    CHECK_OK(pl_optim_create(space, slice, ranks, &options[k], &optim));
+    CHECK_OK(pl_optim_create(&pl_host_device, space, slice, ranks, &options[k], &optim));
     size_t elements = (size_t)slice->blocks * PL_BLOCK;
     assert_true(elements > 0);
     float *master = pl_alloc(elements, sizeof(float)), *before = pl_alloc(elements, sizeof(float));

@@ -101,7 +101,7 @@ static inline run make_run(const pl_space *space, const pl_ranks *ranks,
                            const pl_optim_options *options) {
   run r = {0};
   CHECK_OK(pl_slice_create(space, ranks->count, ranks->rank, &r.slice));
-  CHECK_OK(pl_optim_create(space, r.slice, ranks, options, &r.optim));
+  CHECK_OK(pl_optim_create(&pl_host_device, space, r.slice, ranks, options, &r.optim));
   r.master = pl_alloc((size_t)r.slice->blocks * PL_BLOCK, sizeof(float));
   r.gradient = pl_alloc((size_t)r.slice->blocks * PL_BLOCK, sizeof(float));
   assert_true(r.master && r.gradient);

@@ -207,7 +207,7 @@ static void senseless_options_are_refused(void **state) {
   for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
     pl_optim *optim = NULL;
     CHECK_FAILS(PL_E_USAGE, bad[k].words,
-                pl_optim_create(space, slice, &alone, &bad[k].options, &optim));
+                pl_optim_create(&pl_host_device, space, slice, &alone, &bad[k].options, &optim));
     assert_null(optim);
   }
   pl_slice_destroy(&slice);

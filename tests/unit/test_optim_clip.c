@@ -95,7 +95,8 @@ static void a_negative_limit_is_refused(void **state) {
                                   {.kind = PL_OPTIM_SGD, .clip = NAN}};
   for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
     pl_optim *optim = NULL;
-    CHECK_FAILS(PL_E_USAGE, "largest norm", pl_optim_create(space, slice, &alone, &bad[k], &optim));
+    CHECK_FAILS(PL_E_USAGE, "largest norm",
+                pl_optim_create(&pl_host_device, space, slice, &alone, &bad[k], &optim));
   }
   pl_slice_destroy(&slice);
   pl_space_destroy(&space);
