@@ -5,6 +5,7 @@
 #include "runtime/cuda/cuda.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/launch.h"
+#include "runtime/cuda/recording.h"
 #include "runtime/cuda/staging.h"
 
 static struct {
@@ -193,11 +194,18 @@ static void cuda_release(void *memory) {
   cudaFree(memory);
 }
 
+static pl_status check_not_recording(void) {
+  if (!pl_cuda_is_recording()) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "copies between host and device can't be recorded");
+}
+
 static pl_status cuda_put(void *device, const void *host, size_t bytes) {
+  PL_TRY(check_not_recording());
   return pl_staging_put(&open_device.staging, open_device.stream, device, host, bytes);
 }
 
 static pl_status cuda_get(void *host, const void *device, size_t bytes) {
+  PL_TRY(check_not_recording());
   return pl_staging_get(&open_device.staging, open_device.stream, host, device, bytes);
 }
 
@@ -232,4 +240,8 @@ const pl_device pl_cuda_device = {.name = "cuda",
                                   .finish = cuda_finish,
                                   .add_f32 = cuda_add_f32,
                                   .add_f64 = cuda_add_f64,
-                                  .optim = &pl_cuda_optim};
+                                  .optim = &pl_cuda_optim,
+                                  .record_begin = pl_cuda_record_begin,
+                                  .record_end = pl_cuda_record_end,
+                                  .replay = pl_cuda_replay,
+                                  .forget = pl_cuda_forget};

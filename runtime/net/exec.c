@@ -69,6 +69,7 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
   exec->device = net->options.backend->device;
   exec->options = *options;
   PL_TRY_OR(done, status, reserve_memory(exec));
+  PL_TRY_OR(done, status, pl_sections_create(exec, options->record));
   for (int i = 0; i < net->steps; i++) {
     const pl_step *step = &net->step[i];
     exec->time[i] =
@@ -86,6 +87,7 @@ done:
 void pl_exec_destroy(pl_exec **exec) {
   pl_exec *e = *exec;
   if (!e) return;
+  pl_sections_destroy(e);
   void *on_device[] = {e->arena[PL_ARENA_HELD],
                        e->arena[PL_ARENA_SCRATCH],
                        e->kernel_scratch,
@@ -145,7 +147,7 @@ pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, flo
 /* Leaf after leaf. */
 static pl_status recompute_backward(const pl_pass *pass) {
   for (int64_t leaf = 0; leaf < pass->exec->options.leaves; leaf++) {
-    PL_TRY(pl_pass_leaf_forward(pass, leaf));
+    PL_TRY(pl_pass_leaf_forward(pass, PL_SECTION_AGAIN, leaf));
     PL_TRY(pl_pass_leaf_backward(pass, leaf));
   }
   return PL_OK;

@@ -16,10 +16,15 @@
 typedef struct pl_exec pl_exec;
 
 typedef struct pl_exec_options {
-  int64_t leaves;        /* local */
-  int64_t total_leaves;  /* of the global batch */
-  bool recompute;        /* drop activations after forward, compute them again before backward */
-  bool time_apart;       /* wait for the device after each operation, for pl_exec_times */
+  int64_t leaves;       /* local */
+  int64_t total_leaves; /* of the global batch */
+  bool recompute;       /* drop activations after forward, compute them again before backward */
+  bool time_apart;      /* wait for the device after each operation, for pl_exec_times */
+  /* Where the device can, record the work of a step and replay it: the same bits in less of the
+   * host's time. Buffers handed to one executor must then be the same in every step. Nothing is
+   * recorded with time_apart; else operations (pl_exec_times) take no time where they are replayed.
+   */
+  bool record;
   const pl_ranks *ranks; /* outlives the executor */
 } pl_exec_options;
 
@@ -49,6 +54,9 @@ typedef struct pl_exec_time {
 
 /* One entry per operation in order of execution, valid as long as the executor. */
 const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count);
+
+/* How many pieces of work are recorded (pl_exec_options.record). */
+int64_t pl_exec_recorded(const pl_exec *exec);
 
 /* Bytes of activations this executor holds. */
 size_t pl_exec_bytes(const pl_exec *exec);

@@ -5,6 +5,12 @@
 #include "runtime/net/exec.h"
 #include "runtime/net/plan.h"
 
+/* Work of a pass that is the same in every step, so that the device can record it (section.c). */
+typedef struct pl_section {
+  bool ran; /* once, as it is: what libraries prepare at a first call is done */
+  pl_recording *recording;
+} pl_section;
+
 /* All memory is the device's, but for what is named otherwise. */
 struct pl_exec {
   pl_net *net;
@@ -29,7 +35,10 @@ struct pl_exec {
    * and their gradients, (leaves, output). */
   void *input;
   float *out, *dout;
-  pl_exec_time *time; /* (net steps) */
+  pl_exec_time *time;  /* (net steps) */
+  pl_section *section; /* (sections); NULL: nothing is recorded */
+  int64_t sections;
+  bool recording; /* what is queued is recorded now */
 };
 
 /* One pass over the local leaves, and what its caller handed in. */
@@ -43,13 +52,31 @@ typedef struct pl_pass {
   pl_gradsum *sums;  /* backward */
 } pl_pass;
 
+/* Sections by what they are part of, and by leaf or, where leaves run side by side, by border. */
+typedef enum pl_part_of_step {
+  PL_SECTION_FORWARD,
+  PL_SECTION_AGAIN, /* forward once more, of dropped activations */
+  PL_SECTION_BACKWARD,
+  PL_SECTION_PARTS
+} pl_part_of_step;
+
+/* Makes room for sections if `wanted` and the work is such that it can be recorded. */
+pl_status pl_sections_create(pl_exec *exec, bool wanted);
+void pl_sections_destroy(pl_exec *exec);
+
+/* Does `work`, or has the device do again what it recorded of it. Of gradients, recorded work does
+ * all but pl_gradsum_note, which then is the caller's: *noted says whether that is done. */
+typedef pl_status (*pl_section_work)(const pl_pass *pass, int64_t a, int64_t b);
+pl_status pl_section_run(const pl_pass *pass, pl_part_of_step part, int64_t index,
+                         pl_section_work work, int64_t a, int64_t b, bool *noted);
+
 /* All leaves forward, or all backward; stretches without norms that reach beyond the leaf run leaf
  * after leaf. Collective where a norm has scope global. */
 pl_status pl_pass_forward(const pl_pass *pass);
 pl_status pl_pass_backward(const pl_pass *pass);
 
 /* One leaf forward or backward through the whole network, which has no such norms. */
-pl_status pl_pass_leaf_forward(const pl_pass *pass, int64_t leaf);
+pl_status pl_pass_leaf_forward(const pl_pass *pass, pl_part_of_step part, int64_t leaf);
 pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf);
 
 /* Running statistics (running.c). Notes those of a norm from its sums over `count` elements per

@@ -156,33 +156,112 @@ static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, i
   return push_sums(exec, leaf, &net->step[end]);
 }
 
-pl_status pl_pass_leaf_forward(const pl_pass *pass, int64_t leaf) {
-  return forward_stretch(pass, leaf, 0, pass->exec->net->steps);
+/* ---- forward ---- */
+
+static int next_border(const pl_net *net, int begin) {
+  int end = begin + 1;
+  while (end < net->steps && !is_border(net, end)) end++;
+  return end;
 }
 
-pl_status pl_pass_forward(const pl_pass *pass) {
-  pl_exec *exec = pass->exec;
-  const pl_net *net = exec->net;
-  for (int begin = 0; begin < net->steps;) {
-    int end = begin + 1;
-    while (end < net->steps && !is_border(net, end)) end++;
-    for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
-      PL_TRY(forward_stretch(pass, leaf, begin, end));
-      if (!net->wide && net->statistics > 0) PL_TRY(pl_running_push_leaf(exec, leaf));
-    }
-    if (end < net->steps) {
-      const pl_step *step = &net->step[end];
-      PL_TRY(finish_sums(exec, step));
-      PL_TRY(pl_running_note(exec, step, exec->totals, scope_count(exec, step)));
-    }
-    begin = end;
+/* Whether sums at borders are put together with those of other ranks. */
+static bool sums_leave(const pl_exec *exec) {
+  return exec->net->options.scope == PL_NORM_GLOBAL && exec->options.ranks->count > 1;
+}
+
+/* Step 0 of a leaf. */
+static pl_status take_input(const pl_pass *pass, int64_t leaf) {
+  double start = pl_now_ms();
+  PL_TRY(forward_step(pass, leaf, &pass->exec->net->step[0]));
+  pass->exec->time[0].forward_ms += pl_now_ms() - start;
+  return PL_OK;
+}
+
+static pl_status leaf_forward(const pl_pass *pass, int64_t leaf, int64_t unused) {
+  (void)unused;
+  return forward_stretch(pass, leaf, 1, pass->exec->net->steps);
+}
+
+pl_status pl_pass_leaf_forward(const pl_pass *pass, pl_part_of_step part, int64_t leaf) {
+  bool noted;
+  PL_TRY(take_input(pass, leaf));
+  return pl_section_run(pass, part, leaf, leaf_forward, leaf, 0, &noted);
+}
+
+static pl_status leaves_forward(const pl_pass *pass, int64_t begin, int64_t end) {
+  for (int64_t leaf = 0; leaf < pass->exec->options.leaves; leaf++) {
+    PL_TRY(forward_stretch(pass, leaf, (int)begin, (int)end));
   }
   return PL_OK;
 }
 
+static pl_status finish_forward(const pl_pass *pass, int end) {
+  pl_exec *exec = pass->exec;
+  if (end == exec->net->steps) return PL_OK;
+  const pl_step *step = &exec->net->step[end];
+  PL_TRY(finish_sums(exec, step));
+  return pl_running_note(exec, step, exec->totals, scope_count(exec, step));
+}
+
+/* Side by side from step `begin` to the output. */
+static pl_status wide_forward(const pl_pass *pass, int64_t begin, int64_t unused) {
+  const pl_net *net = pass->exec->net;
+  (void)unused;
+  for (int at = (int)begin, end; at < net->steps; at = end) {
+    end = next_border(net, at);
+    PL_TRY(leaves_forward(pass, at, end));
+    PL_TRY(finish_forward(pass, end));
+  }
+  return PL_OK;
+}
+
+/* What is recorded must not wait for data: inputs then come first. */
+static pl_status wide_pass_forward(const pl_pass *pass) {
+  pl_exec *exec = pass->exec;
+  bool noted;
+  int begin = exec->section ? 1 : 0;
+  for (int64_t leaf = 0; begin == 1 && leaf < exec->options.leaves; leaf++) {
+    PL_TRY(take_input(pass, leaf));
+  }
+  if (!sums_leave(exec))
+    return pl_section_run(pass, PL_SECTION_FORWARD, 0, wide_forward, begin, 0, &noted);
+  for (int at = begin, end; at < exec->net->steps; at = end) {
+    end = next_border(exec->net, at);
+    PL_TRY(pl_section_run(pass, PL_SECTION_FORWARD, at, leaves_forward, at, end, &noted));
+    PL_TRY(finish_forward(pass, end));
+  }
+  return PL_OK;
+}
+
+pl_status pl_pass_forward(const pl_pass *pass) {
+  pl_exec *exec = pass->exec;
+  if (exec->net->wide) return wide_pass_forward(pass);
+  for (int64_t leaf = 0; leaf < exec->options.leaves; leaf++) {
+    PL_TRY(pl_pass_leaf_forward(pass, PL_SECTION_FORWARD, leaf));
+    if (exec->net->statistics > 0) PL_TRY(pl_running_push_leaf(exec, leaf));
+  }
+  return PL_OK;
+}
+
+/* ---- backward ---- */
+
 static pl_status push_gradients(const pl_pass *pass, int64_t leaf, const pl_op *op) {
-  if (op->weight >= 0) PL_TRY(pl_gradsum_push(pass->sums, leaf, op->weight));
-  if (op->bias >= 0) PL_TRY(pl_gradsum_push(pass->sums, leaf, op->bias));
+  bool recording = pass->exec->recording;
+  pl_status (*push)(pl_gradsum *, int64_t, int) = recording ? pl_gradsum_merge : pl_gradsum_push;
+  if (op->weight >= 0) PL_TRY(push(pass->sums, leaf, op->weight));
+  if (op->bias >= 0) PL_TRY(push(pass->sums, leaf, op->bias));
+  return PL_OK;
+}
+
+/* Says of a leaf's gradients that they are merged, after recorded work that did it. */
+static pl_status note_gradients(const pl_pass *pass, int64_t leaf) {
+  const pl_net *net = pass->exec->net;
+  for (int i = net->steps - 1; i >= 0; i--) {
+    const pl_step *step = &net->step[i];
+    if (!step->backward) continue;
+    if (step->op.weight >= 0) PL_TRY(pl_gradsum_note(pass->sums, leaf, step->op.weight));
+    if (step->op.bias >= 0) PL_TRY(pl_gradsum_note(pass->sums, leaf, step->op.bias));
+  }
   return PL_OK;
 }
 
@@ -262,13 +341,25 @@ static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, 
   return push_sums(exec, leaf, &net->step[end]);
 }
 
-pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf) {
+static pl_status leaf_backward(const pl_pass *pass, int64_t leaf, int64_t unused) {
+  (void)unused;
   return backward_stretch(pass, leaf, pass->exec->net->steps, -1);
 }
 
-pl_status pl_pass_backward(const pl_pass *pass) {
+/* The last leaf completes sums, which leave for other ranks one by one while the work goes on: it
+ * is not recorded then. */
+pl_status pl_pass_leaf_backward(const pl_pass *pass, int64_t leaf) {
+  const pl_exec_options *options = &pass->exec->options;
+  bool noted;
+  if (leaf == options->leaves - 1 && options->ranks->count > 1) return leaf_backward(pass, leaf, 0);
+  PL_TRY(pl_section_run(pass, PL_SECTION_BACKWARD, leaf, leaf_backward, leaf, 0, &noted));
+  return noted ? PL_OK : note_gradients(pass, leaf);
+}
+
+static pl_status wide_backward(const pl_pass *pass, int64_t unused, int64_t unused_too) {
   pl_exec *exec = pass->exec;
   const pl_net *net = exec->net;
+  (void)unused, (void)unused_too;
   for (int begin = net->steps; begin >= 0;) {
     int end = begin - 1;
     while (end >= 0 && !is_border(net, end)) end--;
@@ -277,6 +368,26 @@ pl_status pl_pass_backward(const pl_pass *pass) {
     }
     if (end >= 0) PL_TRY(finish_sums(exec, &net->step[end]));
     begin = end;
+  }
+  return PL_OK;
+}
+
+/* Side by side all leaves are the last. */
+static pl_status wide_pass_backward(const pl_pass *pass) {
+  const pl_exec_options *options = &pass->exec->options;
+  bool noted;
+  if (options->ranks->count > 1) return wide_backward(pass, 0, 0);
+  PL_TRY(pl_section_run(pass, PL_SECTION_BACKWARD, 0, wide_backward, 0, 0, &noted));
+  for (int64_t leaf = 0; !noted && leaf < options->leaves; leaf++) {
+    PL_TRY(note_gradients(pass, leaf));
+  }
+  return PL_OK;
+}
+
+pl_status pl_pass_backward(const pl_pass *pass) {
+  if (pass->exec->net->wide) return wide_pass_backward(pass);
+  for (int64_t leaf = 0; leaf < pass->exec->options.leaves; leaf++) {
+    PL_TRY(pl_pass_leaf_backward(pass, leaf));
   }
   return PL_OK;
 }

@@ -12,7 +12,8 @@
 
 #include "runtime/base/status.h"
 
-struct pl_optim_engine; /* runtime/optim/rule.h */
+struct pl_optim_engine;                   /* runtime/optim/rule.h */
+typedef struct pl_recording pl_recording; /* belongs to the device */
 
 typedef struct pl_device {
   const char *name; /* "cpu", "cuda" */
@@ -31,6 +32,15 @@ typedef struct pl_device {
   /* to[0..n) += from[0..n): one addition for each element, the same bits on every device */
   pl_status (*add_f32)(float *to, const float *from, size_t n);
   pl_status (*add_f64)(double *to, const double *from, size_t n);
+
+  /* Recordings; NULL where the device has none. What is queued between begin and end is not done
+   * but kept, and each replay queues it again, with the arguments it had: kernels, sums and copies
+   * within the device. Nothing may be allocated, put, got or waited for meanwhile. After an error
+   * at the end nothing was recorded, and nothing done. forget takes NULL content, leaves NULL. */
+  pl_status (*record_begin)(void);
+  pl_status (*record_end)(pl_recording **out);
+  pl_status (*replay)(const pl_recording *recording);
+  void (*forget)(pl_recording **recording);
 
   const struct pl_optim_engine *optim; /* what optimizers do there; NULL: as on the host */
 } pl_device;

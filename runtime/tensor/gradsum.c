@@ -76,24 +76,38 @@ static pl_status tell_done(const pl_gradsum *sums, int param) {
   return sums->done ? sums->done(sums->context, param) : PL_OK;
 }
 
-pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
+pl_status pl_gradsum_merge(pl_gradsum *sums, int64_t leaf, int param) {
   const pl_param *p = pl_space_param(sums->space, param);
-  if (leaf != sums->next_leaf[param]) {
-    return PL_FAIL(PL_E_INTERNAL, "gradient of \"%s\": leaf %lld came where %lld is due", p->name,
-                   (long long)leaf, (long long)sums->next_leaf[param]);
-  }
   pl_tree_push push = pl_tree_place(sums->leaves, sums->levels, leaf);
   int top = push.slot;
   for (int merges = push.merges; merges > 0; merges--, top--) {
     PL_TRY(sums->device->add_f32(region(sums, top - 1, p), region(sums, top, p),
                                  (size_t)p->blocks * PL_BLOCK));
   }
+  return PL_OK;
+}
+
+static pl_status check_order(const pl_gradsum *sums, int64_t leaf, int param) {
+  if (leaf == sums->next_leaf[param]) return PL_OK;
+  return PL_FAIL(PL_E_INTERNAL, "gradient of \"%s\": leaf %lld came where %lld is due",
+                 pl_space_param(sums->space, param)->name, (long long)leaf,
+                 (long long)sums->next_leaf[param]);
+}
+
+pl_status pl_gradsum_note(pl_gradsum *sums, int64_t leaf, int param) {
+  PL_TRY(check_order(sums, leaf, param));
   bool last = leaf == sums->leaves - 1;
   sums->next_leaf[param] = last ? 0 : leaf + 1;
   if (!last) return PL_OK;
   if (sums->device->is_host) return tell_done(sums, param);
   sums->completed[sums->completed_count++] = param;
   return PL_OK;
+}
+
+pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
+  PL_TRY(check_order(sums, leaf, param));
+  PL_TRY(pl_gradsum_merge(sums, leaf, param));
+  return pl_gradsum_note(sums, leaf, param);
 }
 
 pl_status pl_gradsum_flush(pl_gradsum *sums) {

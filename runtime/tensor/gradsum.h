@@ -35,6 +35,11 @@ float *pl_gradsum_slot(pl_gradsum *sums, int64_t leaf, int param);
  * than the host's: the next flush does). */
 pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param);
 
+/* The two halves of a push: what is queued on the device, which a recording may hold, and what the
+ * host makes of it. Each merge that is done must be noted, in the order of pushes. */
+pl_status pl_gradsum_merge(pl_gradsum *sums, int64_t leaf, int param);
+pl_status pl_gradsum_note(pl_gradsum *sums, int64_t leaf, int param);
+
 /* Fetches the sums completed since the last flush and calls `done` for each. Nothing to do on the
  * host. */
 pl_status pl_gradsum_flush(pl_gradsum *sums);

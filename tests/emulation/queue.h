@@ -19,6 +19,10 @@ cudaError_t emulated_done(void); /* the answer of a call that went well by itsel
 /* Does all that is queued in all streams (streams.cc). */
 void emulated_finish_all(void);
 
+/* Said by a call that can't be recorded, nor made while a stream records: whether one does. Its
+ * recording fails at its end. */
+bool emulated_spoils_recording(void);
+
 /* Memory of the emulated device (device_memory.cc): only queued work may touch it. */
 void *device_memory_take(size_t bytes); /* NULL: there is not that much; else full of 0xFF */
 void device_memory_give(void *memory);

@@ -62,6 +62,8 @@ const char *cudaGetErrorName(cudaError_t error) {
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
   }
   return "unknown";
 }
@@ -116,11 +118,13 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
+  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   *memory = bytes ? device_memory_take(bytes) : nullptr;
   return *memory || !bytes ? emulated_done() : remember(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFree(void *memory) {
+  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   if (!memory) return cudaSuccess;
   emulated_finish_all();
   device_memory_give(memory);
@@ -128,11 +132,13 @@ cudaError_t cudaFree(void *memory) {
 }
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
+  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   *memory = malloc(bytes);
   return *memory ? emulated_done() : remember(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFreeHost(void *memory) {
+  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   emulated_finish_all();
   free(memory);
   return emulated_done();

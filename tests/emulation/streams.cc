@@ -25,10 +25,24 @@ struct entry {
   std::shared_ptr<mark> needs;
 };
 
+/* Of a stream whose work is recorded: nothing of it is done. A call that waits for the stream, or
+ * whose effect a replay would not have, spoils the recording. */
+struct capture {
+  std::vector<std::function<void()>> work;
+  bool spoilt;
+};
+
 }  // namespace
 
 struct CUstream_st {
   std::deque<entry> queue;
+  std::unique_ptr<capture> recording;
+};
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+};
+struct CUgraphExec_st {
+  std::vector<std::function<void()>> work;
 };
 /* Names the place where it was recorded last; nowhere at first. */
 struct CUevent_st {
@@ -87,7 +101,19 @@ void emulated_enqueue(cudaStream_t stream, std::function<void()> work) {
   auto unless_broken = [work = std::move(work)] {
     if (emulated_broken == cudaSuccess) work();
   };
-  stream->queue.push_back({unless_broken, nullptr});
+  if (stream->recording)
+    stream->recording->work.push_back(unless_broken);
+  else
+    stream->queue.push_back({unless_broken, nullptr});
+}
+
+bool emulated_spoils_recording(void) {
+  bool spoils = false;
+  for (cudaStream_t stream : streams) {
+    if (!stream->recording) continue;
+    stream->recording->spoilt = spoils = true;
+  }
+  return spoils;
 }
 
 void emulated_finish_all(void) {
@@ -102,6 +128,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
   drain(stream);
   streams.erase(std::find(streams.begin(), streams.end(), stream));
   delete stream;
@@ -109,11 +136,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
   drain(stream);
   return emulated_done();
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
   (void)flags;
   if (event->at) stream->queue.push_back({nullptr, event->at});
   return emulated_done();
@@ -131,6 +160,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
   auto here = std::make_shared<mark>(mark{stream, false});
   event->at = here;
   stream->queue.push_back({[here] { here->passed = true; }, nullptr});
@@ -138,8 +168,49 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
   device_memory_open();
   while (event->at && !event->at->passed) advance(event->at->stream);
   device_memory_close();
   return emulated_done();
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
+  (void)mode;
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  stream->recording.reset(new capture{{}, false});
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+  std::unique_ptr<capture> recorded = std::move(stream->recording);
+  *graph = nullptr;
+  if (!recorded) return cudaErrorInvalidValue;
+  if (recorded->spoilt) return cudaErrorStreamCaptureInvalidated;
+  *graph = new CUgraph_st{std::move(recorded->work)};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                 unsigned long long flags) {
+  (void)flags;
+  *exec = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+/* What was instantiated stays as it was, whatever becomes of the graph. */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  for (const std::function<void()> &work : exec->work) emulated_enqueue(stream, work);
+  return emulated_done();
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
 }

@@ -65,6 +65,7 @@ void rig_create(net_rig *rig, const rig_options *options) {
   pl_exec_options exec_options = {.leaves = rig->leaves,
                                   .total_leaves = options->leaves,
                                   .recompute = options->recompute,
+                                  .record = options->record,
                                   .ranks = options->ranks ? options->ranks : &rig->alone};
   CHECK_OK(pl_exec_create(rig->net, &exec_options, &rig->exec));
   CHECK_OK(pl_gradsum_create(device_of(rig), rig->space, rig->leaves, PL_TREE_WHOLE, &rig->sums));
@@ -120,10 +121,10 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
   }
   rig->fetches++;
   if (rig->options.vocabulary) {
-    rig_tokens(rig, rig->first_leaf + leaf, rig->tokens);
+    rig_tokens(rig, rig->first_leaf + leaf + rig->shift, rig->tokens);
     *input = rig->tokens;
   } else {
-    rig_images(rig, rig->first_leaf + leaf, rig->images);
+    rig_images(rig, rig->first_leaf + leaf + rig->shift, rig->images);
     *input = rig->images;
   }
   return PL_OK;

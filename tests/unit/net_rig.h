@@ -16,7 +16,7 @@ typedef struct rig_options {
   int64_t leaves;      /* of the global batch */
   pl_dtype precision;  /* PL_F32 is 0 */
   pl_norm_scope scope; /* PL_NORM_MICRO is 0 */
-  bool recompute, inference;
+  bool recompute, inference, record;
   uint32_t draw_step;        /* for dropouts */
   int rank_count, rank;      /* 0 counts as one rank */
   const pl_ranks *ranks;     /* NULL: alone */
@@ -41,6 +41,7 @@ typedef struct net_rig {
   float *out;                 /* (leaves, leaf_out) */
   float *dout;                /* (leaves, leaf_out): the loss is the sum of out * dout */
   int64_t fetches;
+  int64_t shift; /* 0 at first: each leaf gets the images of the leaf so far behind it */
 } net_rig;
 
 /* Images, parameters and dout are pure functions of the global leaf and the parameter's name, so

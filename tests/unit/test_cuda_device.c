@@ -200,6 +200,50 @@ static void moments_are_unbiased(void **state) {
   device()->release(to);
 }
 
+/* Whatever stands in memory at a replay counts, not what stood there at the recording. */
+static void recordings_are_done_at_replays(void **state) {
+  (void)state;
+  const float two = 2, ten = 10;
+  float sum;
+  float *from = on_device(&two, sizeof two), *to = on_device(NULL, 0);
+  pl_recording *recording = NULL;
+  CHECK_OK(device()->record_begin());
+  CHECK_OK(device()->add_f32(to, from, 1));
+  CHECK_OK(device()->add_f32(to, from, 1));
+  CHECK_OK(device()->record_end(&recording));
+  CHECK_OK(device()->get(&sum, to, sizeof sum));
+  assert_true(sum == 0);
+  CHECK_OK(device()->replay(recording));
+  CHECK_OK(device()->put(from, &ten, sizeof ten));
+  CHECK_OK(device()->replay(recording));
+  CHECK_OK(device()->get(&sum, to, sizeof sum));
+  assert_true(sum == 24);
+  device()->forget(&recording);
+  assert_null(recording);
+  device()->forget(&recording);
+  device()->release(from);
+  device()->release(to);
+}
+
+static void what_cannot_be_recorded_is_told(void **state) {
+  (void)state;
+  float value = 3;
+  void *more = NULL;
+  float *memory = on_device(&value, sizeof value);
+  pl_recording *recording = NULL;
+  CHECK_OK(device()->record_begin());
+  CHECK_FAILS(PL_E_INTERNAL, "can't be recorded", device()->put(memory, &value, sizeof value));
+  CHECK_FAILS(PL_E_INTERNAL, "can't be recorded", device()->get(&value, memory, sizeof value));
+  CHECK_OK(device()->add_f32(memory, memory, 1));
+  CHECK_FAILS(PL_E_INTERNAL, "cudaErrorStreamCaptureUnsupported", device()->alloc(64, &more));
+  CHECK_FAILS(PL_E_INTERNAL, "cudaErrorStreamCaptureInvalidated", device()->record_end(&recording));
+  assert_null(recording);
+  CHECK_OK(device()->add_f32(memory, memory, 1));
+  CHECK_OK(device()->get(&value, memory, sizeof value));
+  assert_true(value == 6);
+  device()->release(memory);
+}
+
 #define OPEN(test) cmocka_unit_test_setup_teardown(test, open_usual, close_it)
 
 int main(void) {
@@ -212,6 +256,8 @@ int main(void) {
       OPEN(sums_are_those_of_the_host),
       OPEN(conversion_rounds_as_the_host_does),
       OPEN(moments_are_unbiased),
+      OPEN(recordings_are_done_at_replays),
+      OPEN(what_cannot_be_recorded_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

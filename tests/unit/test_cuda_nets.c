@@ -99,6 +99,7 @@ static const char *const part_name[PARTS] = {"outputs", "gradient", "running sta
 
 typedef struct result {
   part part[PARTS];
+  int64_t recorded; /* pieces of work */
 } result;
 
 static part copy(const float *from, size_t count) {
@@ -108,19 +109,26 @@ static part copy(const float *from, size_t count) {
   return p;
 }
 
-/* What the last step gave: with norms the second one, whose running statistics move on from moved
- * ones. */
-static result run(const rig_options *options) {
+/* What the last of some steps gave. */
+static result run_steps(const rig_options *options, int steps) {
   net_rig rig;
   result r;
   rig_create(&rig, options);
-  CHECK_OK(rig_step(&rig));
-  if (pl_space_buffer_elements(rig.space) > 0) CHECK_OK(rig_step(&rig));
+  for (int i = 0; i < steps; i++) {
+    rig.shift = i;
+    CHECK_OK(rig_step(&rig));
+  }
   r.part[OUT] = copy(rig.out, (size_t)rig.leaves * rig.leaf_out);
   r.part[GRADIENT] = copy(pl_gradsum_total(rig.sums), (size_t)pl_space_elements(rig.space));
   r.part[BUFFERS] = copy(rig.buffers, (size_t)pl_space_buffer_elements(rig.space));
+  r.recorded = pl_exec_recorded(rig.exec);
   rig_destroy(&rig);
   return r;
+}
+
+/* With norms two steps: running statistics then move on from moved ones. */
+static result run(const rig_options *options) {
+  return run_steps(options, options->build == residual ? 2 : 1);
 }
 
 static void free_result(result *r) {
@@ -176,11 +184,28 @@ static void check_leaves(rig_options options, const result *whole) {
   pl_free(sum.values);
 }
 
+/* Three steps on different images, of which a recording executor does the second and third by
+ * replays. Random numbers of dropouts can't be replayed. */
+static void check_recorded(rig_options options) {
+  result plain = run_steps(&options, 3);
+  options.record = true;
+  result recorded = run_steps(&options, 3);
+  check_same(&recorded, &plain, "when work is recorded");
+  assert_int_equal(plain.recorded, 0);
+  if (options.build == text)
+    assert_int_equal(recorded.recorded, 0);
+  else
+    assert_true(recorded.recorded >= 2);
+  free_result(&plain);
+  free_result(&recorded);
+}
+
 static void check_recomputed(rig_options options, const result *kept) {
   options.recompute = true;
   result recomputed = run(&options);
   check_same(&recomputed, kept, "when activations are recomputed");
   free_result(&recomputed);
+  check_recorded(options);
 }
 
 /* All promises for one network. Where norms reach over leaves, nothing can be recomputed, and
@@ -191,6 +216,7 @@ static void check_network(rig_options options) {
   result whole = run(&options), again = run(&options), expected = run(&naive);
   check_near(&whole, &expected, options.precision == PL_BF16 ? 3e-2 : 1e-5);
   check_same(&again, &whole, "on a second run");
+  check_recorded(options);
   if (options.scope == PL_NORM_MICRO) {
     check_recomputed(options, &whole);
     check_leaves(options, &whole);
@@ -235,7 +261,7 @@ static void norms_ask_other_ranks(void **state) {
   int calls = 0;
   const pl_ranks twins = {.rank = 0, .count = 2, .context = &calls, .sum = add_of_two};
   rig_options options = residual_options(PL_NORM_GLOBAL, PL_F32);
-  result alone = run(&options);
+  result alone = run_steps(&options, 1);
   net_rig rig;
   rig_create(&rig, &options);
   pl_exec_destroy(&rig.exec);
