@@ -144,6 +144,7 @@ static pl_status prepare_tower(clip *m, tower *t) {
   pl_exec_options exec = {.leaves = m->leaves,
                           .total_leaves = c->batch.global / c->batch.micro,
                           .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
+                          .record = c->run.cuda_graphs,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(t->net, &exec, &t->exec));
   size_t pairs = (size_t)(m->leaves * c->batch.micro), width = (size_t)c->method.embedding;

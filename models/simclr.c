@@ -90,6 +90,7 @@ static pl_status prepare_network(simclr *m) {
   pl_exec_options exec = {.leaves = leaves,
                           .total_leaves = total,
                           .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
+                          .record = c->run.cuda_graphs,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
   m->z = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->z);

@@ -99,6 +99,7 @@ typedef struct pl_config {
     bool overwrite;              /* replace an earlier run in run.dir */
     int64_t device;              /* pl_cfg_device */
     int64_t gpu;                 /* of all ranks; -1: auto */
+    bool cuda_graphs;            /* record steps */
     int64_t threads;             /* compute threads per rank; 0: auto */
     int64_t resume;              /* pl_cfg_resume */
     bool resume_force;           /* go on with a changed configuration */
