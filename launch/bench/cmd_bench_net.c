@@ -128,6 +128,7 @@ static pl_status compile(bench *b) {
                           .total_leaves = b->leaves,
                           .recompute = b->recompute,
                           .time_apart = b->ops,
+                          .record = true,
                           .ranks = &b->ranks};
   PL_TRY(pl_exec_create(b->net, &exec, &b->exec));
   PL_TRY(pl_slice_create(b->space, 1, 0, &b->slice));

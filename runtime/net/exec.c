@@ -69,7 +69,7 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
   exec->device = net->options.backend->device;
   exec->options = *options;
   PL_TRY_OR(done, status, reserve_memory(exec));
-  PL_TRY_OR(done, status, pl_sections_create(exec, options->record));
+  PL_TRY_OR(done, status, pl_sections_create(exec, options->record && !options->time_apart));
   for (int i = 0; i < net->steps; i++) {
     const pl_step *step = &net->step[i];
     exec->time[i] =

@@ -173,8 +173,7 @@ static bool sums_leave(const pl_exec *exec) {
 static pl_status take_input(const pl_pass *pass, int64_t leaf) {
   double start = pl_now_ms();
   PL_TRY(forward_step(pass, leaf, &pass->exec->net->step[0]));
-  pass->exec->time[0].forward_ms += pl_now_ms() - start;
-  return PL_OK;
+  return note_time(pass->exec, start, &pass->exec->time[0].forward_ms);
 }
 
 static pl_status leaf_forward(const pl_pass *pass, int64_t leaf, int64_t unused) {
