@@ -176,10 +176,16 @@ inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float __frcp_rn(float x) { return 1 / x; }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
-inline double __dadd_rn(double a, double b) { return a + b; }
-inline double __dmul_rn(double a, double b) { return a * b; }
+/* Never contracted with what comes next: the result is rounded, so it goes through memory. */
+template <typename T>
+inline T emulated_rounded(T value) {
+  volatile T rounded = value;
+  return rounded;
+}
+inline float __fadd_rn(float a, float b) { return emulated_rounded(a + b); }
+inline float __fmul_rn(float a, float b) { return emulated_rounded(a * b); }
+inline double __dadd_rn(double a, double b) { return emulated_rounded(a + b); }
+inline double __dmul_rn(double a, double b) { return emulated_rounded(a * b); }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }
 
