@@ -27,9 +27,15 @@ static pl_status open_cuda(int index) {
   return PL_OK;
 }
 
+/* The GPU of this rank, where none is named. */
+static int own_index(const pl_comm *comm) {
+  int devices = pl_cuda_devices();
+  return devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
+}
+
 static pl_status open_own(const pl_comm *comm, const pl_config *config) {
-  int devices = pl_cuda_devices(), index = (int)config->run.gpu;
-  if (index < 0) index = devices > 0 ? pl_comm_local_rank(comm) % devices : 0;
+  int index = (int)config->run.gpu;
+  if (index < 0) index = own_index(comm);
   return pl_context(open_cuda(index), "run.device=%s",
                     config->run.device == PL_CFG_DEVICE_AUTO ? "auto" : "cuda");
 }
@@ -51,6 +57,11 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   PL_TRY(pl_comm_agree(comm, open_own(comm, config)));
   *out = pl_cuda_backend();
   return PL_OK;
+}
+
+pl_status pl_device_open_all(pl_comm *comm, bool cuda, const pl_backend **out) {
+  *out = cuda ? pl_cuda_backend() : pl_cpu_backend();
+  return pl_comm_agree(comm, cuda ? open_cuda(own_index(comm)) : PL_OK);
 }
 
 pl_status pl_device_open_alone(bool cuda, const pl_backend **out) {

@@ -15,6 +15,10 @@ bool pl_device_is_cuda(const pl_config *config);
  * Collective. */
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
 
+/* The same for a command that has no configuration: ranks of a host in turn over its GPUs, or the
+ * processor. Collective; cuda must match on all ranks. */
+pl_status pl_device_open_all(pl_comm *comm, bool cuda, const pl_backend **out);
+
 /* The same for a command that runs on one rank: GPU 0, or the processor. Not collective. */
 pl_status pl_device_open_alone(bool cuda, const pl_backend **out);
 

@@ -197,4 +197,6 @@ pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, 
   return pl_pair_gradient_two(sweep, loss_kind, sweep, dz);
 }
 
-pl_status pl_pair_products(pl_pair_sweep *sweep) { return sweep->engine->products(sweep->tiles); }
+pl_status pl_pair_products(const pl_pair_sweep *sweep) {
+  return sweep->engine->products(sweep->tiles);
+}

@@ -120,7 +120,7 @@ size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks,
 
 /* The products of a sweep alone: all those that statistics and gradient take for the local rows,
  * with what was gathered last. For measurements; the results mean nothing. Not collective. */
-pl_status pl_pair_products(pl_pair_sweep *sweep);
+pl_status pl_pair_products(const pl_pair_sweep *sweep);
 
 /* Milliseconds of the last gather (exchange only). */
 double pl_pair_gather_ms(const pl_pair_sweep *sweep);

@@ -1,40 +1,50 @@
-/* plenum bench loss: the rate of a loss, forward and backward, beside the rate of plain f32 matrix
- * products on the same threads. Useful work are the three products Q·Kᵀ twice and W·K, 2B²d
- * floating-point operations each, for clip and siglip in both directions; everything else counts as
- * lost time. Measurements alternate, since a shared machine's speed drifts. Collective; rates are
- * sums over ranks. */
+/* plenum bench loss: the rate of a loss, forward and backward, beside the rate of plain matrix
+ * products on the same threads or the same GPU: a large one, and those of the loss itself.
+ * Embeddings lie in the host's memory, gradients come back there, which counts on a GPU. Useful
+ * work are the three products Q·Kᵀ twice and W·K, 2B²d floating-point operations each, for clip and
+ * siglip in both directions; everything else counts as lost time. Measurements alternate, since a
+ * shared machine's speed drifts. Collective; rates are sums over ranks. */
 #include <math.h>
 #include <stdio.h>
 
 #include "launch/bench/bench.h"
+#include "launch/bench/device_product.h"
 #include "launch/bench/products.h"
+#include "launch/device.h"
 #include "losses/clip.h"
 #include "losses/ntxent.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
+#include "runtime/cuda/cuda.h"
 
 enum { NTXENT, CLIP, SIGLIP };
 static const char *const loss_names[] = {"ntxent", "clip", "siglip"};
 
-enum { SLABS = 8 }; /* some tenths of a second of products on two cores */
+enum { DEVICE_CPU, DEVICE_CUDA };
+static const pl_dtype types[] = {PL_F32, PL_BF16};
+
+/* The large product: some tenths of a second on two cores, some hundredths on a GPU. */
+enum { SLABS = 8, DEVICE_SIDE = 4096, DEVICE_PRODUCTS = 32 };
 
 typedef enum series { SERIES_SQUARE, SERIES_TILES, SERIES_LOSS, SERIES_RATIO, SERIES_ALL } series;
 
 typedef struct bench {
   int64_t loss; /* NTXENT … SIGLIP */
-  int64_t batch, width, micro, repeats;
+  int64_t batch, width, micro, repeats, device, precision;
   double temperature, bias;
+  bool tf32;
 
   int ranks, threads;
+  const pl_backend *backend;
   pl_pair_sweep *views;       /* of ntxent */
   pl_clip_loss *pairs;        /* of the others */
   const pl_pair_sweep *sweep; /* the one that is there, or its part for images */
   float *z, *dz;              /* (local rows, width): views, or images */
   float *y, *dy;              /* texts; NULL for ntxent */
   pl_contrast_figures figures;
-  size_t peak_bytes; /* resident, of the rank that has most, before the products' buffers */
-  pl_slab_product square;
-  pl_sweep_products tiles;
+  size_t peak_bytes;    /* resident, of the rank that has most, before the products' buffers */
+  pl_slab_product slab; /* on the processor */
+  pl_device_product on_device; /* on a GPU */
   double rates[SERIES_ALL][PL_BENCH_REPEATS];
 } bench;
 
@@ -42,19 +52,26 @@ typedef struct bench {
 
 static pl_status run_square(void *state, double *flops) {
   bench *b = state;
-  return pl_slab_product_run(&b->square, SLABS, flops);
+  if (b->device == DEVICE_CUDA) return pl_device_product_run(&b->on_device, DEVICE_PRODUCTS, flops);
+  return pl_slab_product_run(&b->slab, SLABS, flops);
+}
+
+/* Operations of the three products of a direction, on this rank. */
+static double sweep_flops(const bench *b) {
+  double rows = (double)pl_pair_total_rows(b->sweep);
+  return 6.0 * rows * (double)pl_pair_local_rows(b->sweep) * (double)b->width;
 }
 
 static pl_status run_tiles(void *state, double *flops) {
   bench *b = state;
-  return pl_sweep_products_run(&b->tiles, flops);
+  *flops += sweep_flops(b);
+  return pl_pair_products(b->sweep);
 }
 
 static pl_status run_loss(void *state, double *flops) {
   bench *b = state;
-  double rows = (double)pl_pair_total_rows(b->sweep), by_scale, by_bias;
-  double of_sweep = 6.0 * rows * (double)pl_pair_local_rows(b->sweep) * (double)b->width;
-  *flops += b->loss == NTXENT ? of_sweep : 2 * of_sweep;
+  double by_scale, by_bias;
+  *flops += b->loss == NTXENT ? sweep_flops(b) : 2 * sweep_flops(b);
   if (b->loss == NTXENT)
     return pl_ntxent(b->views, b->z, (int)b->micro, b->temperature, false, &b->figures, b->dz);
   return pl_clip(b->pairs, b->z, b->y, -log(b->temperature), b->bias, false, &b->figures, b->dz,
@@ -99,8 +116,11 @@ static pl_status make_embeddings(bench *b) {
 static int64_t leaf_rows(const bench *b) { return b->loss == NTXENT ? 2 * b->micro : b->micro; }
 
 static pl_status make_loss(bench *b, pl_comm *comm) {
-  const pl_pair_options shapes = {
-      .width = (int)b->width, .leaf_rows = (int)leaf_rows(b), .leaves = b->batch / leaf_rows(b)};
+  const pl_pair_options shapes = {.device = b->backend->device,
+                                  .type = types[b->precision],
+                                  .width = (int)b->width,
+                                  .leaf_rows = (int)leaf_rows(b),
+                                  .leaves = b->batch / leaf_rows(b)};
   if (b->loss == NTXENT) {
     PL_TRY(pl_pair_sweep_create(comm, &shapes, &b->views));
     b->sweep = b->views;
@@ -112,10 +132,16 @@ static pl_status make_loss(bench *b, pl_comm *comm) {
   return PL_OK;
 }
 
-static pl_status make_products(bench *b) {
-  double flops = 2.0 * PL_SLAB * PL_SLAB * PL_SLAB * SLABS;
-  PL_TRY(pl_slab_product_make(PL_SLAB, &b->square));
-  return pl_sweep_products_make(pl_pair_shapes(b->sweep), b->threads, flops, &b->tiles);
+/* On a GPU no larger than the batch, so that small batches are tried in no time. */
+static int square_side(const bench *b) {
+  if (b->device == DEVICE_CPU) return PL_SLAB;
+  return (int)(b->batch < DEVICE_SIDE ? b->batch : DEVICE_SIDE);
+}
+
+static pl_status make_product(bench *b) {
+  if (b->device == DEVICE_CPU) return pl_slab_product_make(PL_SLAB, &b->slab);
+  return pl_device_product_make(b->backend->device, types[b->precision], b->tf32, square_side(b),
+                                &b->on_device);
 }
 
 static pl_status run(void *state, pl_comm *comm) {
@@ -124,12 +150,14 @@ static pl_status run(void *state, pl_comm *comm) {
       .references = SERIES_LOSS, .work = works, .repeats = b->repeats, .values = b->rates};
   b->ranks = pl_comm_size(comm);
   b->threads = pl_bench_threads(comm);
+  pl_cuda_use_tf32(b->tf32);
+  PL_TRY(pl_device_open_all(comm, b->device == DEVICE_CUDA, &b->backend));
   PL_TRY(make_loss(b, comm));
   PL_TRY(pl_comm_agree(comm, make_embeddings(b)));
   double warm_up;
   PL_TRY(pl_bench_gflops(comm, run_loss, b, &warm_up));
   PL_TRY(pl_bench_peak(comm, &b->peak_bytes));
-  PL_TRY(pl_comm_agree(comm, make_products(b)));
+  PL_TRY(pl_comm_agree(comm, make_product(b)));
   return pl_bench_alternate(comm, &rounds, b);
 }
 
@@ -144,8 +172,8 @@ static double gather_ms(const bench *b) {
 }
 
 static const char *const series_words[SERIES_ALL] = {
-    [SERIES_SQUARE] = "f32 product, 2048 x 2048 x 2048",
-    [SERIES_TILES] = "f32 products, tiles as in the loss",
+    [SERIES_SQUARE] = "one large product",
+    [SERIES_TILES] = "the products of the loss alone",
     [SERIES_LOSS] = "forward and backward",
     [SERIES_RATIO] = "share of the round's better product",
 };
@@ -161,9 +189,13 @@ static void print_text(void *state) {
   bench *b = state;
   const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
   double embeddings = (double)b->batch * (double)b->width * sizeof(float);
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
   printf("%s, batch of %lld rows, width %lld, tiles %d x %d, %d ranks with %d threads\n",
          loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
          shapes->tile_cols, b->ranks, b->threads);
+  printf("products of %s%s on %s, the large one %d x %d x %d\n", pl_dtype_name(types[b->precision]),
+         b->tf32 ? " by TF32" : "", device, square_side(b), square_side(b), square_side(b));
   for (series s = 0; s < SERIES_ALL; s++) {
     pl_spread_print(s == SERIES_RATIO ? &share : &rate, series_words[s],
                     pl_spread_of(b->rates[s], b->repeats));
@@ -179,11 +211,14 @@ static void print_text(void *state) {
 static void print_json(void *state) {
   bench *b = state;
   const pl_pair_options *shapes = pl_pair_shapes(b->sweep);
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
   printf(
       "{\"kind\": \"%s\", \"batch\": %lld, \"width\": %lld, \"tile\": [%d, %d], \"ranks\": %d, "
-      "\"threads\": %d",
+      "\"threads\": %d, \"device\": \"%s\", \"precision\": \"%s\", \"tf32\": %s",
       loss_names[b->loss], (long long)b->batch, (long long)b->width, shapes->tile_rows,
-      shapes->tile_cols, b->ranks, b->threads);
+      shapes->tile_cols, b->ranks, b->threads, device, pl_dtype_name(types[b->precision]),
+      b->tf32 ? "true" : "false");
   for (series s = 0; s < SERIES_ALL; s++) {
     pl_spread_print_json(series_keys[s], pl_spread_of(b->rates[s], b->repeats));
   }
@@ -194,8 +229,8 @@ static void print_json(void *state) {
 
 static void release(void *state) {
   bench *b = state;
-  pl_slab_product_free(&b->square);
-  pl_sweep_products_free(&b->tiles);
+  pl_slab_product_free(&b->slab);
+  pl_device_product_free(&b->on_device);
   pl_pair_sweep_destroy(&b->views);
   pl_clip_loss_destroy(&b->pairs);
   pl_free(b->z);
@@ -221,6 +256,12 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"micro", PL_OPTION_INT, &b->micro, "samples of a micro-batch", 1, 1 << 20, NULL},
       {"temperature", PL_OPTION_REAL, &b->temperature, "temperature of the loss", 1e-3, 1e3, NULL},
       {"bias", PL_OPTION_REAL, &b->bias, "bias of siglip", -1e3, 1e3, NULL},
+      {"device", PL_OPTION_CHOICE, &b->device,
+       "what computes it; cuda: ranks of a host in turn over its GPUs", 0, 0, "cpu|cuda"},
+      {"precision", PL_OPTION_CHOICE, &b->precision, "what products multiply; cpu: f32", 0, 0,
+       "f32|bf16"},
+      {"tf32", PL_OPTION_FLAG, &b->tf32, "cuda: products of f32 values by TF32, of 10 bits", 0, 0,
+       NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, PL_BENCH_REPEATS, NULL},
       {"json", PL_OPTION_FLAG, &asked->json, "one object instead of text", 0, 0, NULL},
       {0}};
@@ -229,6 +270,8 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
   if (!asked->helped && b->batch % leaf_rows(b) != 0)
     return PL_FAIL(PL_E_USAGE, "--batch %lld is no multiple of the %lld rows of a micro-batch",
                    (long long)b->batch, (long long)leaf_rows(b));
+  if (b->device == DEVICE_CPU && (b->precision || b->tf32))
+    return PL_FAIL(PL_E_USAGE, "the processor takes losses in f32: no --precision bf16 or --tf32");
   return PL_OK;
 }
 

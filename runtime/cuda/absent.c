@@ -1,5 +1,6 @@
 /* The backend of a program that was built without CUDA. */
 #include "runtime/cuda/cuda.h"
+#include "runtime/cuda/product.h"
 
 static pl_status not_built(void) {
   return PL_FAIL(PL_E_USAGE,
@@ -33,3 +34,33 @@ pl_status pl_cuda_get_info(pl_cuda_info *info) {
 }
 
 const pl_backend *pl_cuda_backend(void) { return NULL; }
+
+/* Products of a device that can't be opened: nobody gets beyond making one. */
+pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
+  (void)spec;
+  *out = NULL;
+  return not_built();
+}
+
+void pl_product_destroy(pl_product **product) { *product = NULL; }
+
+pl_status pl_product_set_bias(pl_product *product, const void *bias) {
+  (void)product, (void)bias;
+  return not_built();
+}
+
+size_t pl_product_scratch_bytes(const pl_product *product) {
+  (void)product;
+  return 0;
+}
+
+pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  (void)product, (void)left, (void)right, (void)out, (void)scratch;
+  return not_built();
+}
+
+pl_status pl_product_add(const pl_product *product, const void *left, const void *right, void *out,
+                         void *scratch) {
+  return pl_product_run(product, left, right, out, scratch);
+}
