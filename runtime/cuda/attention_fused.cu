@@ -3,6 +3,8 @@
  * scaled down. */
 #include "runtime/cuda/attention_fused.h"
 
+namespace {
+
 /* What a warp knows about its queries. A lane has two of them (lines g, g + 8), and of their sums
  * only what came from its own columns. */
 template <int WIDTH>
@@ -80,7 +82,7 @@ __device__ inline void attend(queries<WIDTH> &q, const pl_cuda_attention_shape &
  * registers.
  */
 template <int WIDTH>
-static __global__ void __launch_bounds__(PL_FUSED_THREADS)
+__global__ void __launch_bounds__(PL_FUSED_THREADS)
     forward_kernel(pl_cuda_attention_shape s, const uint4 *x, uint4 *y, float *saved) {
   using shape = pl_tile<WIDTH>;
   PL_SHARED uint4 tiles[4 * shape::SIZE]; /* keys and values of stage 0, then of stage 1 */
@@ -117,11 +119,13 @@ static __global__ void __launch_bounds__(PL_FUSED_THREADS)
 }
 
 template <int WIDTH>
-static void forward(pl_stream stream, const pl_cuda_attention_shape *s, const void *x, void *y,
-                    float *saved) {
+void forward(pl_stream stream, const pl_cuda_attention_shape *s, const void *x, void *y,
+             float *saved) {
   PL_LAUNCH(forward_kernel<WIDTH>, pl_fused_blocks(s), PL_FUSED_THREADS, stream, *s,
             (const uint4 *)x, (uint4 *)y, saved);
 }
+
+}  // namespace
 
 void pl_launch_attention(pl_stream stream, const pl_cuda_attention_shape *shape, const void *x,
                          void *y, float *saved) {

@@ -8,6 +8,8 @@
  * from two tiles, and mix these. */
 #include "runtime/cuda/attention_fused.h"
 
+namespace {
+
 /* Whether a slice of 16 from `from` on may hold positions that a warp's own (16 from `first` on)
  * have to do with: not so behind the last, and on the dark side of the causal diagonal. */
 __device__ inline bool keys_matter(const pl_cuda_attention_shape &s, int first, int from) {
@@ -83,7 +85,7 @@ __device__ inline void add_keys(queries<WIDTH> &own, const pl_cuda_attention_sha
 }
 
 template <int WIDTH>
-static __global__ void __launch_bounds__(PL_FUSED_THREADS)
+__global__ void __launch_bounds__(PL_FUSED_THREADS)
     queries_kernel(pl_cuda_attention_shape s, const uint4 *x, const uint4 *y, const uint4 *dy,
                    const float *saved, float *along, uint4 *dx) {
   using shape = pl_tile<WIDTH>;
@@ -166,7 +168,7 @@ __device__ inline void copy_numbers(float *to, const pl_cuda_attention_shape &s,
 }
 
 template <int WIDTH>
-static __global__ void __launch_bounds__(PL_FUSED_THREADS)
+__global__ void __launch_bounds__(PL_FUSED_THREADS)
     keys_kernel(pl_cuda_attention_shape s, const uint4 *x, const uint4 *dy, const float *saved,
                 const float *along, uint4 *dx) {
   using shape = pl_tile<WIDTH>;
@@ -203,14 +205,16 @@ static __global__ void __launch_bounds__(PL_FUSED_THREADS)
 }
 
 template <int WIDTH>
-static void backward(pl_stream stream, const pl_cuda_attention_shape *s, const void *x,
-                     const void *y, const void *dy, const float *saved, float *along, void *dx) {
+void backward(pl_stream stream, const pl_cuda_attention_shape *s, const void *x, const void *y,
+              const void *dy, const float *saved, float *along, void *dx) {
   size_t blocks = pl_fused_blocks(s);
   PL_LAUNCH(queries_kernel<WIDTH>, blocks, PL_FUSED_THREADS, stream, *s, (const uint4 *)x,
             (const uint4 *)y, (const uint4 *)dy, saved, along, (uint4 *)dx);
   PL_LAUNCH(keys_kernel<WIDTH>, blocks, PL_FUSED_THREADS, stream, *s, (const uint4 *)x,
             (const uint4 *)dy, saved, (const float *)along, (uint4 *)dx);
 }
+
+}  // namespace
 
 void pl_launch_attention_gradient(pl_stream stream, const pl_cuda_attention_shape *shape,
                                   const void *x, const void *y, const void *dy, const float *saved,

@@ -2,6 +2,8 @@
  * the elements that it alone reads and writes, so results may replace what they come from. */
 #include "runtime/cuda/code.h"
 
+namespace {
+
 enum { WARPS = 8 };
 
 /* The line that the calling warp works on; lines beyond the last have none. */
@@ -22,7 +24,7 @@ __device__ inline float warp_largest(float value) {
 
 /* Probabilities are 2^(score factor - saved), here and in the gradient, so both have the same. */
 template <typename T>
-static __global__ void softmax_kernel(pl_softmax s, T *p, const float *score) {
+__global__ void softmax_kernel(pl_softmax s, T *p, const float *score) {
   size_t line = line_of_warp();
   if (line >= s.lines) return;
   int lane = threadIdx.x % PL_WARP, seen = seen_by(s, line);
@@ -38,8 +40,7 @@ static __global__ void softmax_kernel(pl_softmax s, T *p, const float *score) {
 }
 
 template <typename T>
-static __global__ void gradient_kernel(pl_softmax s, T *p, T *ds, const float *score,
-                                       const float *slope) {
+__global__ void gradient_kernel(pl_softmax s, T *p, T *ds, const float *score, const float *slope) {
   size_t line = line_of_warp();
   if (line >= s.lines) return;
   int lane = threadIdx.x % PL_WARP, seen = seen_by(s, line);
@@ -57,19 +58,21 @@ static __global__ void gradient_kernel(pl_softmax s, T *p, T *ds, const float *s
   }
 }
 
-static size_t blocks_for(const pl_softmax *s) { return (s->lines + WARPS - 1) / WARPS; }
+size_t blocks_for(const pl_softmax *s) { return (s->lines + WARPS - 1) / WARPS; }
 
 template <typename T>
-static void softmax(pl_stream stream, const pl_softmax *s, void *p, const float *score) {
+void softmax(pl_stream stream, const pl_softmax *s, void *p, const float *score) {
   PL_LAUNCH(softmax_kernel<T>, blocks_for(s), WARPS * PL_WARP, stream, *s, (T *)p, score);
 }
 
 template <typename T>
-static void gradient(pl_stream stream, const pl_softmax *s, void *p, void *ds, const float *score,
-                     const float *slope) {
+void gradient(pl_stream stream, const pl_softmax *s, void *p, void *ds, const float *score,
+              const float *slope) {
   PL_LAUNCH(gradient_kernel<T>, blocks_for(s), WARPS * PL_WARP, stream, *s, (T *)p, (T *)ds, score,
             slope);
 }
+
+}  // namespace
 
 void pl_launch_softmax(pl_stream stream, pl_dtype type, const pl_softmax *s, void *p,
                        const float *score) {

@@ -1,7 +1,8 @@
 /* What device code (X.cu) is written with. Compiled by nvcc; tests also compile it for the
  * processor, where a block's threads take turns (tests/emulation). So kernels are started with
  * PL_LAUNCH, use one-dimensional grids and blocks, PL_SHARED for static shared memory,
- * __syncthreads and warp shuffles, and nothing else of the language. */
+ * __syncthreads, warp shuffles and tensor_core.h, and nothing else of the language. What belongs to
+ * a file alone is in a namespace without a name. */
 #ifndef PL_CUDA_CODE_H
 #define PL_CUDA_CODE_H
 

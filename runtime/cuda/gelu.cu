@@ -1,5 +1,9 @@
-/* y = x s(x), and dx = dy (s(x) + x s'(x)), four elements a thread. */
+/* y = x s(x), and dx = dy (s(x) + x s'(x)), four elements a thread. Not as the last step of the
+ * product before, which cuBLASLt could do in passing: its GELU is the form with tanh, neither of
+ * those that are promised. */
 #include "runtime/cuda/code.h"
+
+namespace {
 
 enum { THREADS = 256, AT_ONCE = 4 };
 
@@ -31,7 +35,7 @@ __device__ inline float gradient(float x, float dy) {
 }
 
 template <typename S, typename T>
-static __global__ void forward_kernel(T *y, const T *x, size_t n, bool fours) {
+__global__ void forward_kernel(T *y, const T *x, size_t n, bool fours) {
   size_t i = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) * AT_ONCE;
   if (fours && i + AT_ONCE <= n) {
     float4 v = pl_read4(x, i);
@@ -42,7 +46,7 @@ static __global__ void forward_kernel(T *y, const T *x, size_t n, bool fours) {
 }
 
 template <typename S, typename T>
-static __global__ void backward_kernel(T *dx, const T *x, const T *dy, size_t n, bool fours) {
+__global__ void backward_kernel(T *dx, const T *x, const T *dy, size_t n, bool fours) {
   size_t i = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) * AT_ONCE;
   if (fours && i + AT_ONCE <= n) {
     float4 v = pl_read4(x, i), d = pl_read4(dy, i);
@@ -55,10 +59,10 @@ static __global__ void backward_kernel(T *dx, const T *x, const T *dy, size_t n,
   }
 }
 
-static size_t blocks_for(size_t n) { return (n + THREADS * AT_ONCE - 1) / (THREADS * AT_ONCE); }
+size_t blocks_for(size_t n) { return (n + THREADS * AT_ONCE - 1) / (THREADS * AT_ONCE); }
 
 template <typename T>
-static void forward(pl_stream stream, bool quick, void *y, const void *x, size_t n) {
+void forward(pl_stream stream, bool quick, void *y, const void *x, size_t n) {
   T *to = (T *)y;
   const T *from = (const T *)x;
   bool fours = pl_fours(to) && pl_fours(from);
@@ -69,8 +73,7 @@ static void forward(pl_stream stream, bool quick, void *y, const void *x, size_t
 }
 
 template <typename T>
-static void backward(pl_stream stream, bool quick, void *dx, const void *x, const void *dy,
-                     size_t n) {
+void backward(pl_stream stream, bool quick, void *dx, const void *x, const void *dy, size_t n) {
   T *to = (T *)dx;
   const T *from = (const T *)x, *d = (const T *)dy;
   bool fours = pl_fours(to) && pl_fours(from) && pl_fours(d);
@@ -80,6 +83,8 @@ static void backward(pl_stream stream, bool quick, void *dx, const void *x, cons
   else
     PL_LAUNCH((backward_kernel<normal, T>), blocks_for(n), THREADS, stream, to, from, d, n, fours);
 }
+
+}  // namespace
 
 void pl_launch_gelu(pl_stream stream, pl_dtype type, bool quick, void *y, const void *x, size_t n) {
   PL_BY_TYPE(type, forward, stream, quick, y, x, n);

@@ -1,8 +1,10 @@
 #include "runtime/cuda/code.h"
 
+namespace {
+
 enum { THREADS = 256, AT_ONCE = 4 };
 
-static size_t blocks_for(size_t threads) { return (threads + THREADS - 1) / THREADS; }
+size_t blocks_for(size_t threads) { return (threads + THREADS - 1) / THREADS; }
 
 struct sum_of {
   __device__ static float of(float a, float b) { return a + b; }
@@ -25,7 +27,7 @@ __device__ inline float4 each(Four... v) {
 /* to[i] = F(from[i]…), four elements a thread; each is read before it is written, so `to` may be
  * one of the others. */
 template <typename F, typename To, typename... From>
-static __global__ void map_kernel(To *to, size_t n, bool fours, const From *...from) {
+__global__ void map_kernel(To *to, size_t n, bool fours, const From *...from) {
   size_t i = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) * AT_ONCE;
   if (fours && i + AT_ONCE <= n) {
     pl_write4(to, i, each<F>(pl_read4(from, i)...));
@@ -36,7 +38,7 @@ static __global__ void map_kernel(To *to, size_t n, bool fours, const From *...f
 }
 
 template <typename F, typename To, typename... From>
-static void map(pl_stream stream, size_t n, To *to, const From *...from) {
+void map(pl_stream stream, size_t n, To *to, const From *...from) {
   if (n == 0) return;
   bool fours = pl_fours(to);
   const bool aligned[] = {pl_fours(from)...};
@@ -47,20 +49,34 @@ static void map(pl_stream stream, size_t n, To *to, const From *...from) {
 
 /* The same for arrays that share a type known at run time. */
 template <typename F, typename... From>
-static void map_typed(pl_stream stream, pl_dtype type, size_t n, void *to, const From *...from) {
+void map_typed(pl_stream stream, pl_dtype type, size_t n, void *to, const From *...from) {
   if (type == PL_BF16)
     map<F>(stream, n, (__nv_bfloat16 *)to, (const __nv_bfloat16 *)from...);
   else
     map<F>(stream, n, (float *)to, (const float *)from...);
 }
 
-void pl_launch_add_f32(pl_stream stream, float *to, const float *from, size_t n) {
-  map<sum_of>(stream, n, to, (const float *)to, from);
-}
-
-static __global__ void add_f64_kernel(double *to, const double *from, size_t n) {
+__global__ void add_f64_kernel(double *to, const double *from, size_t n) {
   size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
   if (i < n) to[i] += from[i];
+}
+
+/* A single element has no variance either way. */
+__global__ void moments_kernel(double *statistic, const double *totals, size_t channels,
+                               double count) {
+  size_t c = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
+  if (c >= channels) return;
+  double mean = totals[c] / count;
+  double biased = totals[channels + c] / count - mean * mean;
+  double unbiased = count > 1 ? count / (count - 1) : 1;
+  statistic[c] = mean;
+  statistic[channels + c] = biased > 0 ? biased * unbiased : 0;
+}
+
+}  // namespace
+
+void pl_launch_add_f32(pl_stream stream, float *to, const float *from, size_t n) {
+  map<sum_of>(stream, n, to, (const float *)to, from);
 }
 
 void pl_launch_add_f64(pl_stream stream, double *to, const double *from, size_t n) {
@@ -89,18 +105,6 @@ void pl_launch_relu(pl_stream stream, pl_dtype type, void *y, const void *x, siz
 void pl_launch_relu_gradient(pl_stream stream, pl_dtype type, void *dx, const void *y,
                              const void *dy, size_t n) {
   map_typed<where_positive>(stream, type, n, dx, y, dy);
-}
-
-/* A single element has no variance either way. */
-static __global__ void moments_kernel(double *statistic, const double *totals, size_t channels,
-                                      double count) {
-  size_t c = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
-  if (c >= channels) return;
-  double mean = totals[c] / count;
-  double biased = totals[channels + c] / count - mean * mean;
-  double unbiased = count > 1 ? count / (count - 1) : 1;
-  statistic[c] = mean;
-  statistic[channels + c] = biased > 0 ? biased * unbiased : 0;
 }
 
 void pl_launch_moments(pl_stream stream, double *statistic, const double *totals, size_t channels,
