@@ -1,6 +1,8 @@
-/* Convolution. One of 1×1 mixes channels position by position, which is a matrix product; others
- * are cuDNN's, which wants weights as (out, kernel, kernel, in) where the parameter is (out, in,
- * kernel, kernel). */
+/* Convolution. One of 1×1 mixes channels position by position, which is a matrix product; so is one
+ * whose windows stand side by side (the patches of a vision transformer), once each is gathered
+ * into a line: few channels, as images have, are not what cuDNN's fast kernels are made for, and
+ * the weights' gradient is f32 without having been rounded. Others are cuDNN's, which wants weights
+ * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel). */
 #include "runtime/base/memory.h"
 #include "runtime/cuda/convolution.h"
 #include "runtime/cuda/dense.h"
@@ -16,6 +18,8 @@ typedef struct conv_kernel {
   size_t out_channels, in_channels, window; /* window: positions of one */
   pl_device_values arranged;                /* as cuDNN wants it; nothing where a product does it */
   pl_dense dense;
+  pl_cuda_patches patches;     /* what the product's lines are gathered from */
+  size_t patches_bytes;        /* of scratch for all lines; 0: the lines are x itself */
   pl_convolution *convolution; /* NULL where a product does it */
 } conv_kernel;
 
@@ -44,16 +48,43 @@ static pl_status conv_load(pl_kernel *kernel, const void *image, const float *bu
   return pl_cuda_check("arranging weights", cudaGetLastError());
 }
 
+/* The product's lines: x, or what the first part of scratch then holds. */
+static pl_status lines_of(const conv_kernel *k, const pl_kernel_args *args, const void **lines) {
+  *lines = args->x;
+  if (k->patches_bytes == 0) return PL_OK;
+  pl_launch_patches(pl_cuda_stream(), &k->patches, args->x, args->scratch);
+  *lines = args->scratch;
+  return pl_cuda_check("gathering windows", cudaGetLastError());
+}
+
+static pl_status product_forward(const conv_kernel *k, const pl_kernel_args *args) {
+  const void *lines;
+  PL_TRY(lines_of(k, args, &lines));
+  return pl_dense_forward(&k->dense, lines, args->y, (char *)args->scratch + k->patches_bytes);
+}
+
+static pl_status product_backward(const conv_kernel *k, const pl_kernel_args *args) {
+  const void *lines;
+  char *inner = (char *)args->scratch + k->patches_bytes;
+  PL_TRY(lines_of(k, args, &lines));
+  if (k->patches_bytes == 0 || !k->need_dx)
+    return pl_dense_backward(&k->dense, lines, args->dy, args->dx, args->dweight, inner);
+  void *dlines = inner;
+  PL_TRY(pl_dense_backward(&k->dense, lines, args->dy, dlines, args->dweight,
+                           inner + k->patches_bytes));
+  pl_launch_patches_gradient(pl_cuda_stream(), &k->patches, dlines, args->dx);
+  return pl_cuda_check("gradient of windows", cudaGetLastError());
+}
+
 static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
-  if (!k->convolution) return pl_dense_forward(&k->dense, args->x, args->y, args->scratch);
+  if (!k->convolution) return product_forward(k, args);
   return pl_convolution_forward(k->convolution, args->x, k->arranged.array, args->y, args->scratch);
 }
 
 static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
-  if (!k->convolution)
-    return pl_dense_backward(&k->dense, args->x, args->dy, args->dx, args->dweight, args->scratch);
+  if (!k->convolution) return product_backward(k, args);
   void *dweight = args->scratch, *inner = (char *)args->scratch + pl_align_up(k->arranged.bytes);
   PL_TRY(pl_convolution_backward_weights(k->convolution, args->x, args->dy, dweight, inner));
   pl_launch_channels_first(pl_cuda_stream(), k->type, args->dweight, dweight, k->out_channels,
@@ -69,12 +100,22 @@ static const pl_kernel_class conv_class = {
 static pl_status make_dense(const pl_kernel_spec *spec, conv_kernel *k) {
   const pl_op *op = spec->op;
   pl_dense_spec dense = {.lines = spec->rows * op->out_shape.height * op->out_shape.width,
-                         .inner = op->in_shape.channels,
+                         .inner = op->in_shape.channels * op->window.kernel * op->window.kernel,
                          .features = op->out_shape.channels,
                          .backward = spec->training,
                          .need_dx = spec->need_dx,
                          .type = k->type,
                          .out_type = k->type};
+  k->patches = (pl_cuda_patches){.type = k->type,
+                                 .rows = spec->rows,
+                                 .channels = op->in_shape.channels,
+                                 .side = op->window.kernel,
+                                 .in_height = op->in_shape.height,
+                                 .in_width = op->in_shape.width,
+                                 .out_height = op->out_shape.height,
+                                 .out_width = op->out_shape.width};
+  if (op->window.kernel > 1)
+    k->patches_bytes = pl_align_up(pl_cuda_patches_elements(&k->patches) * pl_dtype_bytes(k->type));
   return pl_dense_create(&dense, &k->dense);
 }
 
@@ -94,7 +135,8 @@ static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
 }
 
 static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
-  size_t scratch = pl_dense_scratch_bytes(&k->dense);
+  bool gradient = spec->training && spec->need_dx;
+  size_t scratch = (gradient ? 2 : 1) * k->patches_bytes + pl_dense_scratch_bytes(&k->dense);
   if (k->convolution)
     scratch = pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution);
   double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->out_shape) *
@@ -108,7 +150,7 @@ static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kern
 
 static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
   pl_window window = spec->op->window;
-  bool pointwise = window.kernel == 1 && window.stride == 1 && window.pad == 0;
+  bool side_by_side = window.kernel == window.stride && window.pad == 0;
   conv_kernel *k = pl_alloc(1, sizeof *k);
   if (!k) return PL_E_INTERNAL;
   *k = (conv_kernel){.head = {&conv_class},
@@ -119,7 +161,7 @@ static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
                      .out_channels = (size_t)spec->op->out_shape.channels,
                      .in_channels = (size_t)spec->op->in_shape.channels,
                      .window = (size_t)window.kernel * window.kernel};
-  pl_status status = pointwise ? make_dense(spec, k) : make_convolution(spec, k);
+  pl_status status = side_by_side ? make_dense(spec, k) : make_convolution(spec, k);
   if (status != PL_OK) {
     conv_destroy(&k->head);
     return status;

@@ -24,7 +24,7 @@ static const op_setup convolutions[] = {
     CONV(2, 7, 9, 4, 6, 3, 3, 0),     CONV(2, 7, 5, 4, 4, 1, 3, 0),
     CONV(2, 6, 6, 5, 7, 2, 2, 0),     CONV(61, 4, 4, 3, 5, 3, 1, 1),
     CONV(2, 3, 34, 8, 4, 3, 1, 1),    CONV(3, 5, 67, 4, 4, 3, 2, 1),
-    CONV(2, 2, 262, 2, 3, 3, 1, 1),
+    CONV(2, 2, 262, 2, 3, 3, 1, 1),   CONV(3, 17, 8, 3, 6, 8, 8, 0),
 };
 
 static const op_setup linears[] = {
