@@ -143,6 +143,15 @@ static __global__ void pl_column_finish_kernel(Result result, const double *part
   result.store(column, sum);
 }
 
+/* Adds the chunks: partial (chunks, SUMS, columns). */
+template <int SUMS, typename Result>
+inline void pl_column_finish(pl_stream stream, const Result &result, const double *partial,
+                             size_t chunks, size_t columns) {
+  PL_LAUNCH((pl_column_finish_kernel<SUMS, Result>),
+            (columns + PL_FINISH_SIDE - 1) / PL_FINISH_SIDE, PL_FINISH_SIDE * PL_FINISH_SIDE,
+            stream, result, partial, chunks, columns);
+}
+
 /* `fours`: whether all that the term reads can be read by fours. partial: scratch of
  * pl_launch_column_chunks() * SUMS * columns doubles. */
 template <int SUMS, typename Term, typename Result>
@@ -158,9 +167,7 @@ inline void pl_column_sums(pl_stream stream, const Term &term, const Result &res
     PL_LAUNCH((pl_column_sums_kernel<SUMS, 1, Term>), grid.tiles * chunks, PL_COLUMN_THREADS,
               stream, term, grid, partial);
   }
-  PL_LAUNCH((pl_column_finish_kernel<SUMS, Result>),
-            (columns + PL_FINISH_SIDE - 1) / PL_FINISH_SIDE, PL_FINISH_SIDE * PL_FINISH_SIDE,
-            stream, result, partial, chunks, columns);
+  pl_column_finish<SUMS>(stream, result, partial, chunks, columns);
 }
 
 #endif

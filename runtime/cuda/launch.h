@@ -164,7 +164,8 @@ typedef struct pl_cuda_layer_norm_shape {
 void pl_launch_layer_norm(pl_stream stream, const pl_cuda_layer_norm_shape *shape,
                           const float *gain, const float *bias, const void *x, void *y,
                           float *statistics);
-/* dx may be NULL. partial: pl_launch_column_chunks() * 2 * channels. */
+size_t pl_launch_layer_norm_partial(const pl_cuda_layer_norm_shape *shape); /* doubles */
+/* dx may be NULL. partial: scratch of pl_launch_layer_norm_partial(). */
 void pl_launch_layer_norm_gradient(pl_stream stream, const pl_cuda_layer_norm_shape *shape,
                                    const float *gain, const float *statistics, const void *x,
                                    const void *dy, double *partial, float *dgain, float *dbias,

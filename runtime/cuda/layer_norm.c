@@ -47,8 +47,7 @@ static void fill_needs(const layer_norm_kernel *k, bool training, pl_kernel_need
   needs->backward_reads_x = true;
   needs->backward_flops = 14 * elements;
   needs->saved_bytes = positions * 2 * sizeof(float);
-  needs->scratch_bytes =
-      pl_launch_column_chunks(positions, channels) * 2 * channels * sizeof(double);
+  needs->scratch_bytes = pl_launch_layer_norm_partial(&k->shape) * sizeof(double);
 }
 
 static pl_status layer_norm_prepare(const pl_kernel_spec *spec, pl_kernel **out,

@@ -46,7 +46,80 @@ __global__ void forward_kernel(pl_cuda_layer_norm_shape shape, const float *gain
   }
 }
 
-/* dx = (g - mean g - x̂ mean(g x̂)) / sqrt(var + epsilon), where g = dy gain. */
+/* ---- backward in one pass ----
+ *
+ * dx = (g - mean g - x̂ mean(g x̂)) / sqrt(var + epsilon), where g = dy gain; and the positions' sums
+ * of dy x̂ and dy. Warps keep a position's values and the sums of their positions in registers, so
+ * that x and dy are read once. */
+
+/* A block's positions: some for each warp, so that few sums are written, and not so many that their
+ * rounding errors, of f32, could add up. Depends on the shape only. */
+size_t chunk_of(size_t positions) {
+  const size_t blocks = 384, least = 4 * PER_BLOCK, most = 64 * PER_BLOCK;
+  size_t chunk = (positions + blocks - 1) / blocks;
+  return chunk < least ? least : chunk > most ? most : chunk;
+}
+
+size_t chunks_of(size_t positions) {
+  size_t chunk = chunk_of(positions);
+  return (positions + chunk - 1) / chunk;
+}
+
+/* A lane has GROUPS times four columns; partial: (blocks, 2, channels). */
+template <int GROUPS, typename T>
+__global__ void __launch_bounds__(THREADS)
+    one_pass_kernel(pl_cuda_layer_norm_shape shape, size_t chunk, const float *gain,
+                    const statistics *kept, const T *x, const T *dy, T *dx, double *partial) {
+  PL_SHARED float sums[PER_BLOCK][2][GROUPS * PL_WARP * 4];
+  unsigned lane = threadIdx.x % PL_WARP, warp = threadIdx.x / PL_WARP;
+  size_t channels = shape.channels, first = blockIdx.x * chunk;
+  size_t end = first + chunk < shape.positions ? first + chunk : shape.positions;
+  float of_gain[GROUPS][4] = {}, of_bias[GROUPS][4] = {};
+  for (size_t p = first + warp; p < end; p += PER_BLOCK) {
+    statistics s = kept[p];
+    float normal[GROUPS][4] = {}, g[GROUPS][4] = {}, sum = 0, along = 0;
+    PL_UNROLL
+    for (int i = 0; i < GROUPS; i++) {
+      size_t c = ((size_t)i * PL_WARP + lane) * 4;
+      if (c >= channels) continue;
+      pl_values<4> v = pl_read_values<4>(x, p * channels + c), w = pl_read_values<4>(gain, c),
+                   d = pl_read_values<4>(dy, p * channels + c);
+      for (int n = 0; n < 4; n++) {
+        normal[i][n] = (v.at[n] - s.mean) * s.inverse;
+        of_gain[i][n] += d.at[n] * normal[i][n];
+        of_bias[i][n] += d.at[n];
+        g[i][n] = d.at[n] * w.at[n];
+        sum += g[i][n];
+        along += g[i][n] * normal[i][n];
+      }
+    }
+    float mean = pl_warp_sum(sum) / (float)channels, slope = pl_warp_sum(along) / (float)channels;
+    PL_UNROLL
+    for (int i = 0; i < GROUPS; i++) {
+      size_t c = ((size_t)i * PL_WARP + lane) * 4;
+      pl_values<4> v;
+      for (int n = 0; n < 4; n++) v.at[n] = s.inverse * (g[i][n] - mean - normal[i][n] * slope);
+      if (dx && c < channels) pl_write_values<4>(dx, p * channels + c, v);
+    }
+  }
+  PL_UNROLL
+  for (int i = 0; i < GROUPS; i++)
+    for (int n = 0; n < 4; n++) {
+      sums[warp][0][(i * PL_WARP + (int)lane) * 4 + n] = of_gain[i][n];
+      sums[warp][1][(i * PL_WARP + (int)lane) * 4 + n] = of_bias[i][n];
+    }
+  __syncthreads();
+  for (size_t c = threadIdx.x; c < channels; c += THREADS)
+    for (int which = 0; which < 2; which++) {
+      double sum = 0;
+      for (int i = 0; i < PER_BLOCK; i++) sum += (double)sums[i][which][c];
+      partial[(blockIdx.x * 2 + which) * channels + c] = sum;
+    }
+}
+
+/* ---- backward in two passes, for what doesn't fit into registers or can't be read by fours ----
+ */
+
 template <int N, typename T>
 __global__ void gradient_kernel(pl_cuda_layer_norm_shape shape, const float *gain,
                                 const statistics *kept, const T *x, const T *dy, T *dx) {
@@ -129,12 +202,40 @@ void input_gradient(pl_stream stream, const pl_cuda_layer_norm_shape &shape, con
     PL_LAUNCH((gradient_kernel<1, T>), blocks, THREADS, stream, shape, gain, kept, x, dy, dx);
 }
 
+enum { MOST_GROUPS = 8 };
+
+template <typename T>
+void one_pass(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const float *gain,
+              const statistics *kept, const T *x, const T *dy, double *partial,
+              const store_line &result, T *dx) {
+  size_t chunk = chunk_of(shape.positions), blocks = chunks_of(shape.positions);
+  size_t groups = (shape.channels + PL_WARP * 4 - 1) / (PL_WARP * 4);
+  if (groups <= 2)
+    PL_LAUNCH((one_pass_kernel<2, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
+              partial);
+  else if (groups <= 4)
+    PL_LAUNCH((one_pass_kernel<4, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
+              partial);
+  else if (groups <= 6)
+    PL_LAUNCH((one_pass_kernel<6, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
+              partial);
+  else
+    PL_LAUNCH((one_pass_kernel<MOST_GROUPS, T>), blocks, THREADS, stream, shape, chunk, gain, kept,
+              x, dy, dx, partial);
+  pl_column_finish<2>(stream, result, partial, blocks, shape.channels);
+}
+
 template <typename T>
 void backward(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const float *gain,
               const statistics *kept, const void *x, const void *dy, double *partial, float *dgain,
               float *dbias, void *dx) {
   line_gradient<T> term = {(const T *)x, (const T *)dy, kept, shape.channels};
   store_line result = {dgain, dbias};
+  if (shape.channels <= MOST_GROUPS * PL_WARP * 4 &&
+      pl_fours_in(shape.channels, gain, term.x, term.dy, (T *)dx)) {
+    one_pass(stream, shape, gain, kept, term.x, term.dy, partial, result, (T *)dx);
+    return;
+  }
   pl_column_sums<2>(stream, term, result, pl_fours_in(shape.channels, term.x, term.dy),
                     shape.positions, shape.channels, partial);
   if (dx) input_gradient(stream, shape, gain, kept, term.x, term.dy, (T *)dx);
@@ -146,6 +247,12 @@ void pl_launch_layer_norm(pl_stream stream, const pl_cuda_layer_norm_shape *shap
                           const float *gain, const float *bias, const void *x, void *y,
                           float *kept) {
   PL_BY_TYPE(shape->type, forward, stream, *shape, gain, bias, x, y, (statistics *)kept);
+}
+
+size_t pl_launch_layer_norm_partial(const pl_cuda_layer_norm_shape *shape) {
+  size_t one = chunks_of(shape->positions);
+  size_t two = pl_launch_column_chunks(shape->positions, shape->channels);
+  return (one > two ? one : two) * 2 * shape->channels;
 }
 
 void pl_launch_layer_norm_gradient(pl_stream stream, const pl_cuda_layer_norm_shape *shape,

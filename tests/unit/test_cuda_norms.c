@@ -37,8 +37,9 @@ static const op_setup norms[] = {
     }                                                                                      \
   }
 static const op_setup layer_norms[] = {
-    LAYER_NORM(1, 1, 8),   LAYER_NORM(5, 13, 2),   LAYER_NORM(3, 7, 33),
-    LAYER_NORM(2, 9, 132), LAYER_NORM(1, 17, 769), LAYER_NORM(1, 3, 1024),
+    LAYER_NORM(1, 1, 8),    LAYER_NORM(5, 13, 2),   LAYER_NORM(3, 7, 33),   LAYER_NORM(2, 9, 132),
+    LAYER_NORM(1, 17, 769), LAYER_NORM(1, 3, 1024), LAYER_NORM(1, 21, 516), LAYER_NORM(3, 11, 512),
+    LAYER_NORM(1, 35, 768), LAYER_NORM(1, 5, 1028),
 };
 
 #define POOL(k, r, h, w, c, ...)                                                       \
