@@ -177,10 +177,10 @@ static void copies_of_one_pair_are_counted(void **state) {
 
 static void bad_embeddings_reach_every_loss(void **state) {
   const float bad[] = {NAN, INFINITY, -INFINITY};
-  for (int i = 0; i < 3 * 2 * 2; i++) {
-    const problem p = {i % 2 ? PL_CLIP_SIGMOID : PL_CLIP_SOFTMAX, 3, 5, 8, 2, 7, 10, -10, 0.5};
+  for (int i = 0; i < 3 * 2; i++) {
+    const problem p = {i % 2 ? PL_CLIP_SIGMOID : PL_CLIP_SOFTMAX, 3, 3, 8, 2, 7, 10, -10, 0.5};
     batch b = make_batch(&p);
-    (i / 2 % 2 ? b.x : b.y)[8 * 7 + 3] = bad[i / 4];
+    (i % 3 ? b.x : b.y)[8 * 7 + 3] = bad[i / 2];
     solution found = solve(*state, &p, i % 3 ? PL_F32 : PL_BF16, &b);
     assert_false(isfinite(found.figures.loss));
     free_solution(&found);
