@@ -194,6 +194,16 @@ static void cuda_release(void *memory) {
   cudaFree(memory);
 }
 
+static pl_status cuda_alloc_host(size_t bytes, void **out) {
+  *out = NULL;
+  return pl_context(pl_cuda_check("cudaMallocHost", cudaMallocHost(out, bytes == 0 ? 1 : bytes)),
+                    "%.1f MiB of pinned memory", mib(bytes));
+}
+
+static void cuda_release_host(void *memory) {
+  if (memory) cudaFreeHost(memory); /* waits for the device */
+}
+
 static pl_status check_not_recording(void) {
   if (!pl_cuda_is_recording()) return PL_OK;
   return PL_FAIL(PL_E_INTERNAL, "copies between host and device can't be recorded");
@@ -234,6 +244,8 @@ const pl_device pl_cuda_device = {.name = "cuda",
                                   .is_host = false,
                                   .alloc = cuda_alloc,
                                   .release = cuda_release,
+                                  .alloc_host = cuda_alloc_host,
+                                  .release_host = cuda_release_host,
                                   .put = cuda_put,
                                   .get = cuda_get,
                                   .copy = cuda_copy,

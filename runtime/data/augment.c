@@ -24,7 +24,7 @@ typedef struct workplace {
   float *blur_weight, *blur_padded, *blur_plane;
 } workplace;
 
-static int blur_kernel(const pl_augment_options *options) {
+int pl_augment_blur_kernel(const pl_augment_options *options) {
   if (options->blur_kernel > 0) return options->blur_kernel;
   int nearest_odd = 2 * (options->size / 20) + 1;
   return nearest_odd < 3 ? 3 : nearest_odd;
@@ -40,7 +40,7 @@ static workplace carve_workplace(pl_carver *carver, const pl_augment_options *op
   w.resize = pl_resize_carve(carver, &w.horizontal, params->height);
   w.planes = pl_carve_floats(carver, 3 * plane);
   if (params->blur) {
-    int kernel = blur_kernel(options);
+    int kernel = pl_augment_blur_kernel(options);
     w.blur_weight = pl_carve_floats(carver, (size_t)kernel);
     w.blur_padded = pl_carve_floats(carver, (size_t)size + (size_t)kernel);
     w.blur_plane = pl_carve_floats(carver, plane);
@@ -83,8 +83,10 @@ static void jitter(const pl_view_params *params, int size, float *planes) {
   }
 }
 
-pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_params *params,
-                           const pl_image *image, pl_augment_scratch *scratch, float *view) {
+/* Checks the crop box and finds room for everything. */
+static pl_status open_workplace(const pl_augment_options *options, const pl_view_params *params,
+                                const pl_image *image, pl_augment_scratch *scratch,
+                                workplace *out) {
   const pl_box box = {params->top, params->left, params->height, params->width};
   if (box.height < 1 || box.width < 1 || box.top < 0 || box.left < 0 ||
       box.top > image->height - box.height || box.left > image->width - box.width) {
@@ -95,20 +97,42 @@ pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_para
   carve_workplace(&carver, options, params);
   PL_TRY(reserve(scratch, carver.used));
   carver = (pl_carver){.at = scratch->block};
-  workplace w = carve_workplace(&carver, options, params);
+  *out = carve_workplace(&carver, options, params);
+  return PL_OK;
+}
 
+static void resize(const pl_augment_options *options, const pl_view_params *params,
+                   const pl_image *image, workplace *w, float *planes) {
+  const pl_box box = {params->top, params->left, params->height, params->width};
+  /* Bytes become [0, 1] and the view is mirrored on the way through the horizontal filter. */
+  pl_filter_fill(&w->horizontal, options->interpolation, 1.0 / 255, params->flip);
+  pl_filter_fill(&w->vertical, options->interpolation, 1, false);
+  pl_resize_box(image, box, &w->horizontal, &w->vertical, &w->resize, planes);
+  if (options->interpolation == PL_BICUBIC) {
+    pl_clamp(planes, 3 * (size_t)options->size * (size_t)options->size);
+  }
+}
+
+pl_status pl_augment_resize(const pl_augment_options *options, const pl_view_params *params,
+                            const pl_image *image, pl_augment_scratch *scratch, float *planes) {
+  workplace w;
+  PL_TRY(open_workplace(options, params, image, scratch, &w));
+  resize(options, params, image, &w, planes);
+  return PL_OK;
+}
+
+pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_params *params,
+                           const pl_image *image, pl_augment_scratch *scratch, float *view) {
+  workplace w;
+  PL_TRY(open_workplace(options, params, image, scratch, &w));
   const int size = options->size;
   const size_t n = (size_t)size * size;
-  /* Bytes become [0, 1] and the view is mirrored on the way through the horizontal filter. */
-  pl_filter_fill(&w.horizontal, options->interpolation, 1.0 / 255, params->flip);
-  pl_filter_fill(&w.vertical, options->interpolation, 1, false);
-  pl_resize_box(image, box, &w.horizontal, &w.vertical, &w.resize, w.planes);
-  if (options->interpolation == PL_BICUBIC) pl_clamp(w.planes, 3 * n);
+  resize(options, params, image, &w, w.planes);
   if (params->jitter) jitter(params, size, w.planes);
   if (params->grey) pl_grey(w.planes, n);
   if (params->blur) {
-    pl_blur(w.planes, size, blur_kernel(options), params->sigma, w.blur_weight, w.blur_padded,
-            w.blur_plane);
+    pl_blur(w.planes, size, pl_augment_blur_kernel(options), params->sigma, w.blur_weight,
+            w.blur_padded, w.blur_plane);
   }
   if (params->solarize) pl_solarize(w.planes, n);
   pl_normalise(w.planes, n, options->mean, options->std, view);

@@ -14,8 +14,7 @@
 
 #include "runtime/base/random.h"
 #include "runtime/data/dataset.h"
-
-typedef enum pl_interpolation { PL_BILINEAR, PL_BICUBIC } pl_interpolation;
+#include "runtime/data/view.h"
 
 /* Distribution of views. Probabilities and factors as in torchvision's ColorJitter & co. */
 typedef struct pl_augment_options {
@@ -36,20 +35,12 @@ typedef struct pl_augment_options {
   float mean[3], std[3]; /* of RGB in [0, 1]; output = (x - mean) / std */
 } pl_augment_options;
 
-enum { PL_JITTER_BRIGHTNESS, PL_JITTER_CONTRAST, PL_JITTER_SATURATION, PL_JITTER_HUE };
-
-/* Parameters of one view. A brightness, contrast or saturation of 1 and a hue of 0 change nothing
- * and are skipped. */
-typedef struct pl_view_params {
-  int top, left, height, width; /* crop box in the source image */
-  bool flip, jitter, grey, blur, solarize;
-  int jitter_order[4];
-  float brightness, contrast, saturation, hue, sigma;
-} pl_view_params;
-
 /* PL_E_USAGE names the first option that is out of range. The functions below need options that
  * pass. */
 pl_status pl_augment_check(const pl_augment_options *options);
+
+/* Side of the blur kernel that the options stand for. */
+int pl_augment_blur_kernel(const pl_augment_options *options);
 
 /* Draws for an image of the given size. No decision's numbers depend on the outcome of another. The
  * crop box follows torchvision's RandomResizedCrop (ten tries, then the largest centred box). */
@@ -72,5 +63,10 @@ void pl_augment_scratch_free(pl_augment_scratch *scratch);
  * memory can't be had. Safe from several threads with different scratch. */
 pl_status pl_augment_apply(const pl_augment_options *options, const pl_view_params *params,
                            const pl_image *image, pl_augment_scratch *scratch, float *view);
+
+/* The first of its steps alone, crop, resize and flip. planes: (3, size, size) f32 in [0, 1], red,
+ * green, blue. Errors as above. */
+pl_status pl_augment_resize(const pl_augment_options *options, const pl_view_params *params,
+                            const pl_image *image, pl_augment_scratch *scratch, float *planes);
 
 #endif

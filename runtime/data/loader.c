@@ -21,8 +21,7 @@ enum { AHEAD_SAMPLES = 1024 };
 
 /* Room for one leaf. Leaf number k of the sequence goes to slot k % slot_count. */
 typedef struct slot {
-  float *images;
-  int32_t *tokens;
+  pl_loader_room room;
   int64_t *drawn;  /* what the order says; what is random is keyed by it */
   int64_t *sample; /* what is served: drawn, or what stands in for it */
   int64_t *epoch;
@@ -32,7 +31,9 @@ typedef struct slot {
 
 struct pl_loader {
   pl_loader_options options;
-  int64_t total; /* leaves in the sequence */
+  const pl_loader_form *form;
+  const pl_device *memory; /* of views */
+  int64_t total;           /* leaves in the sequence */
   slot *slots;
   int64_t slot_count;
   pthread_t *threads;
@@ -117,15 +118,10 @@ static bool take_span(pl_loader *loader, span *taken) {
 
 /* Sample i of the leaf in a slot. */
 static pl_status make_sample(pl_loader *loader, slot *s, int i, pl_loader_tools *tools) {
-  const pl_loader_options *o = &loader->options;
-  const size_t view_floats = pl_loader_view_floats(o);
-  pl_loader_row row = {.drawn = s->drawn[i],
-                       .epoch = s->epoch[i],
-                       .caption = s->caption[i],
-                       .images = s->images + view_floats * (size_t)i,
-                       .view_stride = view_floats * (size_t)o->leaf_samples,
-                       .tokens = s->tokens + (size_t)o->context * (size_t)i};
-  PL_TRY(pl_loader_make_row(o, &loader->corrupt, tools, &row));
+  pl_loader_row row = {
+      .index = i, .drawn = s->drawn[i], .epoch = s->epoch[i], .caption = s->caption[i]};
+  PL_TRY(
+      pl_loader_make_row(&loader->options, loader->form, &loader->corrupt, tools, &row, &s->room));
   s->sample[i] = row.sample;
   return PL_OK;
 }
@@ -199,24 +195,48 @@ static int64_t slots_wanted(const pl_loader_options *o, size_t slot_bytes) {
   return wanted < SLOTS_MIN ? SLOTS_MIN : wanted;
 }
 
+static const pl_loader_form *form_of(const pl_loader_options *o) {
+  return o->packed_for ? &pl_loader_packed : &pl_loader_finished;
+}
+
+static size_t view_bytes(const pl_loader_options *o) {
+  return o->all_captions ? 0 : form_of(o)->bytes(o);
+}
+
+static size_t token_count(const pl_loader_options *o) {
+  return o->tokenizer ? (size_t)o->context * (size_t)o->leaf_samples : 0;
+}
+
+static size_t slot_bytes(const pl_loader_options *o) {
+  return sizeof(slot) + view_bytes(o) + token_count(o) * sizeof(int32_t);
+}
+
+size_t pl_loader_packed_bytes(const pl_loader_options *options) {
+  return pl_loader_packed.bytes(options);
+}
+
+size_t pl_loader_bytes(const pl_loader_options *options) {
+  size_t bytes = slot_bytes(options);
+  return (size_t)slots_wanted(options, bytes) * bytes;
+}
+
 static pl_status create_slots(pl_loader *loader) {
   const pl_loader_options *o = &loader->options;
   const size_t samples = (size_t)o->leaf_samples;
-  const size_t floats = pl_loader_view_floats(o) * samples * (size_t)o->views;
-  const size_t tokens = o->tokenizer ? (size_t)o->context * samples : 0;
-  const size_t slot_bytes = sizeof(slot) + floats * sizeof(float) + tokens * sizeof(int32_t);
-  loader->slot_count = slots_wanted(o, slot_bytes);
+  loader->form = form_of(o);
+  loader->memory = o->packed_for ? o->packed_for : &pl_host_device;
+  loader->slot_count = slots_wanted(o, slot_bytes(o));
   loader->slots = pl_alloc((size_t)loader->slot_count, sizeof *loader->slots);
   if (!loader->slots) return PL_E_INTERNAL;
   for (int64_t k = 0; k < loader->slot_count; k++) {
     slot *s = &loader->slots[k];
-    s->images = pl_alloc(floats, sizeof *s->images);
-    s->tokens = pl_alloc(tokens, sizeof *s->tokens);
+    PL_TRY(loader->memory->alloc_host(view_bytes(o), &s->room.views));
+    s->room.tokens = pl_alloc(token_count(o), sizeof *s->room.tokens);
     s->drawn = pl_alloc(samples, sizeof *s->drawn);
     s->sample = pl_alloc(samples, sizeof *s->sample);
     s->epoch = pl_alloc(samples, sizeof *s->epoch);
     s->caption = pl_alloc(samples, sizeof *s->caption);
-    if (!s->images || !s->tokens || !s->drawn) return PL_E_INTERNAL;
+    if (!s->room.tokens || !s->drawn) return PL_E_INTERNAL;
     if (!s->sample || !s->epoch || !s->caption) return PL_E_INTERNAL;
   }
   return PL_OK;
@@ -225,8 +245,8 @@ static pl_status create_slots(pl_loader *loader) {
 static void free_slots(pl_loader *loader) {
   for (int64_t k = 0; loader->slots && k < loader->slot_count; k++) {
     slot *s = &loader->slots[k];
-    pl_free(s->images);
-    pl_free(s->tokens);
+    loader->memory->release_host(s->room.views);
+    pl_free(s->room.tokens);
     pl_free(s->drawn);
     pl_free(s->sample);
     pl_free(s->epoch);
@@ -304,9 +324,23 @@ void pl_loader_destroy(pl_loader **loader) {
 /* Needs the lock. The slot of the leaf that the caller had may be filled again. */
 static void give_back(pl_loader *loader) {
   if (loader->given_back == loader->served) return;
-  loader->slots[loader->given_back % loader->slot_count].done = 0;
+  slot *s = &loader->slots[loader->given_back % loader->slot_count];
+  s->done = 0;
+  s->room.taken = 0;
   loader->given_back = loader->served;
   pthread_cond_broadcast(&loader->work);
+}
+
+/* The next leaf to be served, whose samples are all there. */
+static pl_loader_leaf describe_next(const pl_loader *loader) {
+  const pl_loader_options *o = &loader->options;
+  const slot *s = &loader->slots[loader->served % loader->slot_count];
+  pl_loader_leaf leaf = {
+      .tokens = o->tokenizer ? s->room.tokens : NULL, .sample = s->sample, .epoch = s->epoch};
+  if (!o->all_captions && o->packed_for) leaf.packed = pl_loader_packed_leaf(o, &s->room);
+  if (!o->all_captions && !o->packed_for) leaf.images = s->room.views;
+  locate(loader, loader->served, &leaf.step, &leaf.leaf);
+  return leaf;
 }
 
 /* Enters leaf number k of the sequence in the ledger, which counts the first pass only. */
@@ -347,17 +381,23 @@ pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf) {
   if (loader->failure.code != PL_OK) {
     status = pl_adopt_reason(&loader->failure);
   } else {
-    *leaf = (pl_loader_leaf){.images = loader->options.all_captions ? NULL : s->images,
-                             .tokens = loader->options.tokenizer ? s->tokens : NULL,
-                             .sample = s->sample,
-                             .epoch = s->epoch};
-    locate(loader, loader->served, &leaf->step, &leaf->leaf);
+    *leaf = describe_next(loader);
     loader->served++;
   }
   pthread_mutex_unlock(&loader->lock);
   /* The slot is the caller's until the next call. */
   if (status == PL_OK) enter_leaf(loader, loader->served - 1, s);
   return status;
+}
+
+bool pl_loader_peek(pl_loader *loader, pl_loader_leaf *leaf) {
+  if (loader->served == loader->total) return false;
+  pthread_mutex_lock(&loader->lock);
+  const slot *s = &loader->slots[loader->served % loader->slot_count];
+  bool ready = s->done == loader->options.leaf_samples && loader->failure.code == PL_OK;
+  if (ready) *leaf = describe_next(loader);
+  pthread_mutex_unlock(&loader->lock);
+  return ready;
 }
 
 const pl_ledger_line *pl_loader_ledger(const pl_loader *loader) { return loader->ledger; }

@@ -18,7 +18,9 @@
 
 #include "runtime/data/augment.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/packed.h"
 #include "runtime/data/tokenizer.h"
+#include "runtime/tensor/device.h"
 
 typedef struct pl_loader pl_loader;
 
@@ -32,6 +34,9 @@ typedef struct pl_loader_options {
   bool all_captions;
   pl_augment_options augment; /* unused with all_captions, as are the views */
   bool random;                /* false: evaluation views, every view the same */
+  /* Not NULL: leaves come packed (packed.h) in memory that this device copies from, with what the
+   * views are made of and their parameters; else views come finished. */
+  const pl_device *packed_for;
   bool shuffle;
   int64_t shuffle_block, shuffle_window; /* in samples; in blocks */
   uint64_t seed;
@@ -48,8 +53,10 @@ typedef struct pl_loader_options {
 /* A leaf ready for use; valid until the next pl_loader_next. */
 typedef struct pl_loader_leaf {
   int64_t step, leaf;
-  /* (views, leaf_samples, size, size, 3): first views, then second ones; NULL with all_captions */
+  /* (views, leaf_samples, size, size, 3): first views, then second ones; NULL where they come
+   * packed, and with all_captions */
   const float *images;
+  pl_packed_leaf packed; /* all zero unless views come packed */
   const int32_t *tokens; /* (leaf_samples, context); NULL without a tokenizer */
   const int64_t *sample; /* (leaf_samples): indices in the dataset, after replacement */
   const int64_t *epoch;  /* (leaf_samples) */
@@ -66,6 +73,17 @@ void pl_loader_destroy(pl_loader **loader);
 /* The next leaf of the sequence; waits if it is not ready. Fails with the first error of a worker.
  */
 pl_status pl_loader_next(pl_loader *loader, pl_loader_leaf *leaf);
+
+/* The leaf that pl_loader_next will give next, if it is ready; false: it is not, or there is none.
+ * It stays as it is until the call of pl_loader_next that follows the one that gives it. */
+bool pl_loader_peek(pl_loader *loader, pl_loader_leaf *leaf);
+
+/* Bytes of the largest packed leaf that a loader of these options can give. */
+size_t pl_loader_packed_bytes(const pl_loader_options *options);
+
+/* Bytes that a loader of these options holds for leaves; in memory of packed_for's alloc_host where
+ * views come packed. */
+size_t pl_loader_bytes(const pl_loader_options *options);
 
 /* What became of the samples drawn from one shard; a line of the sample ledger. */
 typedef struct pl_ledger_line {

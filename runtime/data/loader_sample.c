@@ -77,7 +77,7 @@ static int choose_caption(const pl_loader_options *o, const pl_loader_row *row, 
 }
 
 static pl_status make_tokens(const pl_loader_options *o, int64_t sample, pl_loader_tools *tools,
-                             const pl_loader_row *row) {
+                             const pl_loader_row *row, int32_t *tokens) {
   int caption = choose_caption(o, row, sample);
   size_t bytes = pl_dataset_caption_bytes(o->dataset, sample, caption);
   if (bytes + 1 > tools->text_capacity) {
@@ -89,25 +89,27 @@ static pl_status make_tokens(const pl_loader_options *o, int64_t sample, pl_load
   }
   PL_TRY(pl_dataset_read_caption(o->dataset, sample, caption, tools->text, tools->text_capacity));
   pl_status status = pl_tokenizer_encode(o->tokenizer, tools->text, bytes, &tools->tokenizer,
-                                         o->context, row->tokens, NULL);
+                                         o->context, tokens, NULL);
   return pl_context(status, "sample with id %" PRId64 ", caption %d",
                     pl_dataset_id(o->dataset, sample), caption);
 }
 
 /* Image and tokens of one and the same sample. */
 static pl_status read_pair(const pl_loader_options *o, int64_t sample, pl_loader_tools *tools,
-                           const pl_loader_row *row) {
+                           const pl_loader_row *row, const pl_loader_room *room) {
   if (!o->all_captions) PL_TRY(pl_dataset_read_image(o->dataset, sample, &tools->image));
-  return o->tokenizer ? make_tokens(o, sample, tools, row) : PL_OK;
+  if (!o->tokenizer) return PL_OK;
+  return make_tokens(o, sample, tools, row, room->tokens + (size_t)o->context * (size_t)row->index);
 }
 
 /* Reads the sample drawn or, where that is corrupt, the first one behind it that is not. */
 static pl_status read_or_replace(const pl_loader_options *o, pl_corrupt *corrupt,
-                                 pl_loader_tools *tools, pl_loader_row *row) {
+                                 pl_loader_tools *tools, pl_loader_row *row,
+                                 const pl_loader_room *room) {
   const int64_t samples = pl_dataset_get_info(o->dataset)->samples;
   row->sample = row->drawn;
   for (int64_t tries = 0; tries < samples; tries++) {
-    pl_status status = read_pair(o, row->sample, tools, row);
+    pl_status status = read_pair(o, row->sample, tools, row, room);
     if (status != PL_E_DATA) return status;
     PL_TRY(note_corrupt(corrupt, row->sample));
     row->sample = (row->sample + 1) % samples;
@@ -115,31 +117,20 @@ static pl_status read_or_replace(const pl_loader_options *o, pl_corrupt *corrupt
   return PL_FAIL(PL_E_DATA, "all %" PRId64 " samples of the dataset are corrupt", samples);
 }
 
-static pl_status make_views(const pl_loader_options *o, pl_loader_tools *tools,
-                            const pl_loader_row *row) {
-  const int width = tools->image.width, height = tools->image.height;
-  const size_t view_bytes = pl_loader_view_floats(o) * sizeof(float);
-  float *view = row->images;
-  pl_view_params params;
+void pl_loader_view_params(const pl_loader_options *o, const pl_loader_row *row, int view,
+                           const pl_image *image, pl_view_params *params) {
   if (!o->random) {
-    pl_augment_centre(&o->augment, width, height, &params);
-    PL_TRY(pl_augment_apply(&o->augment, &params, &tools->image, &tools->augment, view));
-    for (int v = 1; v < o->views; v++) {
-      memcpy(view + row->view_stride * (size_t)v, view, view_bytes);
-    }
-    return PL_OK;
+    pl_augment_centre(&o->augment, image->width, image->height, params);
+    return;
   }
-  for (int v = 0; v < o->views; v++, view += row->view_stride) {
-    pl_random random = pl_random_stream(o->seed, PL_RANDOM_AUGMENT, (uint32_t)row->epoch,
-                                        (uint64_t)row->drawn, (uint32_t)v);
-    pl_augment_draw(&o->augment, width, height, &random, &params);
-    PL_TRY(pl_augment_apply(&o->augment, &params, &tools->image, &tools->augment, view));
-  }
-  return PL_OK;
+  pl_random random = pl_random_stream(o->seed, PL_RANDOM_AUGMENT, (uint32_t)row->epoch,
+                                      (uint64_t)row->drawn, (uint32_t)view);
+  pl_augment_draw(&o->augment, image->width, image->height, &random, params);
 }
 
-pl_status pl_loader_make_row(const pl_loader_options *options, pl_corrupt *corrupt,
-                             pl_loader_tools *tools, pl_loader_row *row) {
-  PL_TRY(read_or_replace(options, corrupt, tools, row));
-  return options->all_captions ? PL_OK : make_views(options, tools, row);
+pl_status pl_loader_make_row(const pl_loader_options *options, const pl_loader_form *form,
+                             pl_corrupt *corrupt, pl_loader_tools *tools, pl_loader_row *row,
+                             pl_loader_room *room) {
+  PL_TRY(read_or_replace(options, corrupt, tools, row, room));
+  return options->all_captions ? PL_OK : form->make(options, tools, row, room);
 }

@@ -31,25 +31,43 @@ typedef struct pl_loader_tools {
 
 void pl_loader_tools_free(pl_loader_tools *tools);
 
-/* One row of a leaf: what the order says, and where what is made of it goes. */
+/* Room for what a leaf holds. */
+typedef struct pl_loader_room {
+  void *views;          /* in one of the two forms below */
+  _Atomic size_t taken; /* packed: bytes of sources so far */
+  int32_t *tokens;      /* (leaf_samples, context); NULL without a tokenizer */
+} pl_loader_room;
+
+/* One row of a leaf: what the order says, and what is served. */
 typedef struct pl_loader_row {
+  int index;     /* in the leaf */
   int64_t drawn; /* sample; what is random is keyed by it also where another one stands in */
   int64_t epoch;
-  int caption;        /* which of its captions; -1: to be drawn */
-  float *images;      /* view v is at v * view_stride */
-  size_t view_stride; /* in floats */
-  int32_t *tokens;    /* (context); NULL without a tokenizer */
-  int64_t sample;     /* out: what is served: drawn, or what stands in for it */
+  int caption;    /* which of its captions; -1: to be drawn */
+  int64_t sample; /* out: what is served: drawn, or what stands in for it */
 } pl_loader_row;
 
-/* Floats of one view of one sample; 0 where the options ask for no images. */
-static inline size_t pl_loader_view_floats(const pl_loader_options *options) {
-  const size_t side = options->all_captions ? 0 : (size_t)options->augment.size;
-  return side * side * 3;
-}
+/* The form in which a leaf's views are handed on. */
+typedef struct pl_loader_form {
+  size_t (*bytes)(const pl_loader_options *options); /* of a leaf, at most */
+  /* The views of a row, of the image in `tools`. */
+  pl_status (*make)(const pl_loader_options *options, pl_loader_tools *tools,
+                    const pl_loader_row *row, pl_loader_room *room);
+} pl_loader_form;
 
-/* The same whichever thread makes it. Safe from several threads with different rows and tools. */
-pl_status pl_loader_make_row(const pl_loader_options *options, pl_corrupt *corrupt,
-                             pl_loader_tools *tools, pl_loader_row *row);
+extern const pl_loader_form pl_loader_finished, pl_loader_packed;
+
+/* The packed leaf that lies in a room. */
+pl_packed_leaf pl_loader_packed_leaf(const pl_loader_options *options, const pl_loader_room *room);
+
+/* Parameters of view `view` of a row: drawn, or those of the evaluation view. */
+void pl_loader_view_params(const pl_loader_options *options, const pl_loader_row *row, int view,
+                           const pl_image *image, pl_view_params *params);
+
+/* Reads, and makes views and tokens. The same whichever thread makes it. Safe from several threads
+ * with different rows and tools. */
+pl_status pl_loader_make_row(const pl_loader_options *options, const pl_loader_form *form,
+                             pl_corrupt *corrupt, pl_loader_tools *tools, pl_loader_row *row,
+                             pl_loader_room *room);
 
 #endif

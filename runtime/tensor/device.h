@@ -24,6 +24,11 @@ typedef struct pl_device {
   pl_status (*alloc)(size_t bytes, void **out);
   void (*release)(void *memory); /* NULL is allowed; waits for work that uses it */
 
+  /* Memory of the host that the device copies from or to by itself, while the host goes on; aligned
+   * to PL_ALIGNMENT. Also for other threads to write to. The caller owns it. */
+  pl_status (*alloc_host)(size_t bytes, void **out);
+  void (*release_host)(void *memory); /* NULL is allowed; waits for copies */
+
   pl_status (*put)(void *device, const void *host, size_t bytes); /* `host` is read on return */
   pl_status (*get)(void *host, const void *device, size_t bytes);
   pl_status (*copy)(void *to, const void *from, size_t bytes); /* within the device; no overlap */
