@@ -19,6 +19,11 @@ bool pl_device_is_cuda(const pl_config *config) {
   return config->run.device != PL_CFG_DEVICE_CPU;
 }
 
+const pl_view_maker *pl_device_view_maker(const pl_config *config) {
+  bool processor = config->augment.device == PL_CFG_AUGMENT_DEVICE_CPU;
+  return processor || !pl_device_is_cuda(config) ? NULL : pl_cuda_view_maker();
+}
+
 static pl_status open_cuda(int index) {
   pl_cuda_info info;
   PL_TRY(pl_cuda_open(index));

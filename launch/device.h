@@ -4,11 +4,16 @@
 
 #include "comm/comm.h"
 #include "runtime/config/config.h"
+#include "runtime/data/view_maker.h"
 #include "runtime/net/backend.h"
 
 /* Whether run.device means a GPU here: as it says, or for auto where one is named (run.gpu) or the
  * host's first can be computed on. Not collective. */
 bool pl_device_is_cuda(const pl_config *config);
+
+/* Who makes views on the device, by run.device and augment.device; NULL: the loader's threads. Not
+ * collective. */
+const pl_view_maker *pl_device_view_maker(const pl_config *config);
 
 /* Opens this rank's device for the rest of the process: the GPU run.gpu, or ranks of a host in turn
  * over its GPUs; all ranks must be on one kind. Errors name what is missing and are agreed.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "comm/reduce.h"
+#include "launch/device.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
@@ -43,7 +44,8 @@ pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_conf
                            .backend = backend,
                            .precision = precision,
                            .space = state->space,
-                           .vocabulary = vocabulary};
+                           .vocabulary = vocabulary,
+                           .images_in_place = pl_device_view_maker(config) != NULL};
   PL_TRY(pl_method_create(&setup, method));
   return reserve(comm, config, precision, state);
 }

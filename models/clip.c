@@ -145,6 +145,7 @@ static pl_status prepare_tower(clip *m, tower *t) {
                           .total_leaves = c->batch.global / c->batch.micro,
                           .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
                           .record = c->run.cuda_graphs,
+                          .in_place = t == &m->image && m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(t->net, &exec, &t->exec));
   size_t pairs = (size_t)(m->leaves * c->batch.micro), width = (size_t)c->method.embedding;
@@ -202,10 +203,10 @@ static size_t leaf_tokens(const clip *m) {
 }
 
 /* Images come with their captions, which are kept for the other tower. */
-static pl_status fetch_images(void *context, int64_t leaf, const void **input) {
+static pl_status fetch_images(void *context, int64_t leaf, pl_exec_input *input) {
   clip *m = context;
   double start = pl_now_ms();
-  pl_leaf_input given;
+  pl_leaf_input given = {.images = *input};
   PL_TRY(m->source->fetch(m->source->context, leaf, &given));
   memcpy(m->tokens + (size_t)leaf * leaf_tokens(m), given.tokens,
          leaf_tokens(m) * sizeof *m->tokens);
@@ -214,9 +215,9 @@ static pl_status fetch_images(void *context, int64_t leaf, const void **input) {
   return PL_OK;
 }
 
-static pl_status fetch_tokens(void *context, int64_t leaf, const void **input) {
+static pl_status fetch_tokens(void *context, int64_t leaf, pl_exec_input *input) {
   const clip *m = context;
-  *input = m->tokens + (size_t)leaf * leaf_tokens(m);
+  input->host = m->tokens + (size_t)leaf * leaf_tokens(m);
   return PL_OK;
 }
 

@@ -19,20 +19,21 @@ typedef struct pl_method_setup {
   const pl_backend *backend;
   pl_dtype precision;
   pl_space *space;
-  int vocabulary; /* token ids are 0 … vocabulary-1; 0 where no texts are read */
+  int vocabulary;       /* token ids are 0 … vocabulary-1; 0 where no texts are read */
+  bool images_in_place; /* the leaves' source writes images where they are read */
 } pl_method_setup;
 
 /* A leaf's data: views of its samples, and for methods that read texts the ids of a caption each.
  */
 typedef struct pl_leaf_input {
-  const float *images;   /* (views, micro, side, side, 3) */
-  const int32_t *tokens; /* (micro, context), or NULL */
+  pl_exec_input images; /* (views, micro, side, side, 3); asked for and given as by pl_exec_fetch */
+  const int32_t *tokens; /* out: (micro, context), or NULL */
 } pl_leaf_input;
 
 /* Gives the data of the next local leaf, valid until the next call; called in order of leaves, once
  * in a forward pass and, where activations are recomputed, once more in the backward pass. */
 typedef struct pl_leaf_source {
-  pl_status (*fetch)(void *context, int64_t leaf, pl_leaf_input *out);
+  pl_status (*fetch)(void *context, int64_t leaf, pl_leaf_input *input);
   void *context;
 } pl_leaf_source;
 

@@ -91,6 +91,7 @@ static pl_status prepare_network(simclr *m) {
                           .total_leaves = total,
                           .recompute = c->batch.activations == PL_CFG_ACTIVATIONS_RECOMPUTE,
                           .record = c->run.cuda_graphs,
+                          .in_place = m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
   m->z = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->z);
@@ -117,10 +118,10 @@ static pl_status simclr_load(void *state, const void *image, const float *buffer
   return pl_net_load(m->net, image, buffers);
 }
 
-static pl_status timed_fetch(void *context, int64_t leaf, const void **images) {
+static pl_status timed_fetch(void *context, int64_t leaf, pl_exec_input *images) {
   simclr *m = context;
   double start = pl_now_ms();
-  pl_leaf_input given;
+  pl_leaf_input given = {.images = *images};
   PL_TRY(m->source->fetch(m->source->context, leaf, &given));
   *images = given.images;
   m->fetch_ms += pl_now_ms() - start;

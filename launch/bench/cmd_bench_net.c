@@ -174,10 +174,10 @@ static pl_status make_values(bench *b) {
   return refresh_image(b);
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **input) {
+static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
   (void)leaf;
   const bench *b = context;
-  *input = b->encoder == ENCODER_TEXT ? (const void *)b->tokens : b->pictures;
+  input->host = b->encoder == ENCODER_TEXT ? (const void *)b->tokens : b->pictures;
   return PL_OK;
 }
 

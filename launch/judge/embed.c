@@ -2,13 +2,14 @@
 
 #include <math.h>
 
+#include "launch/device.h"
+#include "launch/feed.h"
 #include "launch/settings.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/progress.h"
 #include "runtime/base/random.h"
 #include "runtime/base/threads.h"
 #include "runtime/base/tree.h"
-#include "runtime/data/loader.h"
 #include "runtime/net/exec.h"
 
 /* One embedding, as all ranks see it, and this rank's pass over its leaves. */
@@ -19,7 +20,7 @@ typedef struct pass {
   const pl_embed_options *options;
   int64_t samples; /* embedded by all ranks together */
   int64_t total_leaves, first_leaf, leaves, done;
-  pl_loader *loader;
+  pl_feed *feed;
   pl_progress progress;
   pl_representations *out;
 } pass;
@@ -35,7 +36,7 @@ static void note_samples(pass *p, const int64_t *sample) {
   }
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **input) {
+static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
   pass *p = context;
   (void)leaf;
   pl_comm_alive(p->comm, -1, "embedding");
@@ -43,8 +44,8 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
   pl_progress_show(&p->progress,
                    (int64_t)((double)p->samples * (double)p->done / (double)p->leaves));
   pl_loader_leaf ready;
-  PL_TRY(pl_loader_next(p->loader, &ready));
-  *input = p->options->tokenizer ? (const void *)ready.tokens : ready.images;
+  PL_TRY(pl_feed_next(p->feed, input, &ready));
+  if (p->options->tokenizer) input->host = ready.tokens;
   note_samples(p, ready.sample);
   p->done++;
   return PL_OK;
@@ -72,7 +73,7 @@ static int64_t all_of(const pass *p) {
   return p->options->tokenizer ? info->captions : info->samples;
 }
 
-static pl_status start_loader(pass *p) {
+static pl_status start_feed(pass *p) {
   const pl_config *config = p->config;
   bool drawn = p->samples < all_of(p);
   /* An evaluation that leaves samples out is no evaluation; a draw may draw others. */
@@ -98,18 +99,19 @@ static pl_status start_loader(pass *p) {
       .workers = pl_loader_workers_setting(config, pl_threads_count()),
       .skip_limit = skip_limit,
   };
-  return pl_loader_create(&options, &p->loader);
+  return pl_feed_create(config, &options, &p->feed);
 }
 
 static pl_status embed_leaves(pass *p, pl_net *encoder) {
   pl_ranks alone = pl_ranks_alone(); /* running statistics need no other rank */
   pl_exec *exec = NULL;
+  bool in_place = !p->options->tokenizer && pl_device_view_maker(p->config);
   pl_exec_options options = {
-      .leaves = p->leaves, .total_leaves = p->leaves, .recompute = false, .ranks = &alone};
+      .leaves = p->leaves, .total_leaves = p->leaves, .in_place = in_place, .ranks = &alone};
   pl_status status = pl_exec_create(encoder, &options, &exec);
-  if (status == PL_OK) status = start_loader(p);
+  if (status == PL_OK) status = start_feed(p);
   if (status == PL_OK) status = pl_exec_forward(exec, fetch, p, p->out->values, NULL);
-  pl_loader_destroy(&p->loader);
+  pl_feed_destroy(&p->feed);
   pl_exec_destroy(&exec);
   return status;
 }

@@ -95,7 +95,7 @@ static pl_status encode(pass *p, int64_t prompt, int32_t *tokens) {
 }
 
 /* Leaves are whole: what is beyond the last prompt is the first ones once more. */
-static pl_status fetch(void *context, int64_t leaf, const void **input) {
+static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
   pass *p = context;
   int64_t micro = p->config->eval.micro;
   pl_comm_alive(p->comm, -1, "embedding");
@@ -103,7 +103,7 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
     int64_t prompt = ((p->first_leaf + leaf) * micro + i) % p->prompts;
     PL_TRY(encode(p, prompt, p->tokens + i * p->config->model.text.context));
   }
-  *input = p->tokens;
+  input->host = p->tokens;
   return PL_OK;
 }
 

@@ -18,7 +18,7 @@ void pl_training_free(pl_training *t) {
   pl_watchdog_stop(&t->watchdog);
   pl_metrics_destroy(&t->metrics);
   pl_boundary_free(&t->boundary);
-  pl_loader_destroy(&t->loader);
+  pl_feed_destroy(&t->feed);
   pl_judge_nets_free(&t->nets);
   if (t->average_image) t->state.device->release(t->average_image);
   pl_dataset_close(&t->queries);
@@ -171,8 +171,10 @@ static pl_status name_build(pl_training *t) {
   char program[PL_BUILD_TEXT];
   PL_TRY(pl_build_text(program));
   const char *device = t->backend->device->is_host ? "" : t->backend->name;
-  snprintf(t->build, sizeof t->build, "%s with %d %s a rank%s%s", program, t->threads,
-           t->threads == 1 ? "thread" : "threads", *device ? " on " : "", device);
+  bool views_apart = *device && !pl_device_view_maker(t->config);
+  snprintf(t->build, sizeof t->build, "%s with %d %s a rank%s%s%s", program, t->threads,
+           t->threads == 1 ? "thread" : "threads", *device ? " on " : "", device,
+           views_apart ? ", views by the processor" : "");
   return PL_OK;
 }
 
@@ -218,7 +220,9 @@ static pl_status start_loader(pl_training *t) {
       .workers = pl_loader_workers_setting(c, pl_threads_count()),
       .skip_limit = c->data.skip_limit,
   };
-  return pl_loader_create(&options, &t->loader);
+  PL_TRY(pl_feed_create(c, &options, &t->feed));
+  t->loader = pl_feed_loader(t->feed);
+  return PL_OK;
 }
 
 static pl_status start_watchdog(pl_training *t) {

@@ -5,13 +5,13 @@
 #include "launch/train/training.h"
 #include "runtime/base/clock.h"
 
-static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *out) {
+static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *input) {
   pl_training *t = context;
   (void)leaf; /* the loader serves leaves in the order in which they are asked for */
   pl_comm_alive(t->comm, t->state.step, "training"); /* a step over many leaves may take long */
   pl_loader_leaf ready;
-  PL_TRY(pl_loader_next(t->loader, &ready));
-  *out = (pl_leaf_input){.images = ready.images, .tokens = ready.tokens};
+  PL_TRY(pl_feed_next(t->feed, &input->images, &ready));
+  input->tokens = ready.tokens;
   return PL_OK;
 }
 

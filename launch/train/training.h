@@ -4,13 +4,13 @@
 
 #include "comm/reduce.h"
 #include "comm/watchdog.h"
+#include "launch/feed.h"
 #include "launch/judge/judge.h"
 #include "launch/settings.h"
 #include "launch/startup.h"
 #include "launch/state.h"
 #include "launch/train/metrics.h"
 #include "launch/train/run_folder.h"
-#include "runtime/data/loader.h"
 #include "runtime/data/tokenizer.h"
 
 typedef struct pl_training {
@@ -34,7 +34,8 @@ typedef struct pl_training {
   float *buffers_before; /* running statistics before the step under way */
 
   pl_run_folder folder;
-  pl_loader *loader;
+  pl_feed *feed;
+  pl_loader *loader; /* the feed's */
   pl_metrics *metrics;
   pl_boundary boundary;
   pl_watchdog *watchdog; /* NULL: none */
@@ -45,7 +46,7 @@ typedef struct pl_training {
 
   pl_saver *saver;
   char *config_yaml;
-  char build[PL_BUILD_TEXT + 32];      /* of the program, and threads of rank 0 */
+  char build[PL_BUILD_TEXT + 64];      /* of the program, and threads of rank 0 */
   pl_checkpoint_shard *ledger;         /* (shards): counts before this start, names of the shards */
   int64_t saved_step;                  /* -1: none */
   char state_hash[PL_CHECKPOINT_HASH]; /* of saved_step */

@@ -74,6 +74,7 @@ typedef enum {
 typedef enum { PL_CFG_SCALING_NONE, PL_CFG_SCALING_LINEAR, PL_CFG_SCALING_SQRT } pl_cfg_scaling;
 typedef enum { PL_CFG_INTERPOLATION_BILINEAR, PL_CFG_INTERPOLATION_BICUBIC } pl_cfg_interpolation;
 typedef enum { PL_CFG_DEVICE_AUTO, PL_CFG_DEVICE_CPU, PL_CFG_DEVICE_CUDA } pl_cfg_device;
+typedef enum { PL_CFG_AUGMENT_DEVICE_AUTO, PL_CFG_AUGMENT_DEVICE_CPU } pl_cfg_augment_device;
 typedef enum { PL_CFG_RESUME_NEVER, PL_CFG_RESUME_AUTO } pl_cfg_resume;
 typedef enum {
   PL_CFG_BEST_NONE,
@@ -148,6 +149,7 @@ typedef struct pl_config {
     int64_t blur_kernel;
     double solarize, centre_ratio;
     double mean[3], std[3];
+    int64_t device; /* pl_cfg_augment_device */
   } augment;
   struct {
     int64_t global, micro; /* samples */

@@ -140,6 +140,8 @@ const pl_key pl_keys[] = {
          "evaluation: view / shorter side, then crop"),
     REALS3(FIXED, augment.mean, FROM_PRESET, -1, 2, "of red, green, blue in 0 ... 1, subtracted"),
     REALS3(FIXED, augment.std, FROM_PRESET, 1e-3, 10, "of red, green, blue, divided by"),
+    CHOICE(FREE, augment.device, "auto", "auto|cpu",
+           "who makes the views; auto: what run.device stands for"),
 
     INTEGER(FIXED, batch.global, "256", 2, 1 << 24, "samples per step over all ranks"),
     INTEGER(FIXED, batch.micro, "64", 1, 65536, "samples per micro-batch"),

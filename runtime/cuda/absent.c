@@ -35,6 +35,8 @@ pl_status pl_cuda_get_info(pl_cuda_info *info) {
 
 const pl_backend *pl_cuda_backend(void) { return NULL; }
 
+const pl_view_maker *pl_cuda_view_maker(void) { return NULL; }
+
 /* Products of a device that can't be opened: nobody gets beyond making one. */
 pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
   (void)spec;

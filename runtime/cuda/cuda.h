@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "runtime/data/view_maker.h"
 #include "runtime/net/backend.h"
 
 enum { PL_CUDA_TEXT = 256 };
@@ -50,5 +51,6 @@ pl_status pl_cuda_get_info(pl_cuda_info *info);
 
 /* NULL where this program was built without CUDA. */
 const pl_backend *pl_cuda_backend(void);
+const pl_view_maker *pl_cuda_view_maker(void);
 
 #endif

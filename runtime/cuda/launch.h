@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/data/packed.h"
 #include "runtime/tensor/dtype.h"
 
 #ifdef __cplusplus
@@ -265,6 +266,43 @@ void pl_launch_patches(pl_stream stream, const pl_cuda_patches *patches, const v
                        void *lines);
 void pl_launch_patches_gradient(pl_stream stream, const pl_cuda_patches *patches,
                                 const void *dlines, void *dx);
+
+/* ---- augment.cu ---- */
+
+/* What an output of a resize is made of: so many inputs from one on. */
+typedef struct pl_cuda_taps {
+  int first, count;
+} pl_cuda_taps;
+
+/* Views [first, first + count) of a packed leaf. */
+typedef struct pl_cuda_view_job {
+  int size;
+  bool bicubic;
+  int most_taps; /* of an output, each way */
+  int blur_kernel;
+  float mean[3], by_std[3];
+
+  const pl_packed_view *view; /* the leaf */
+  bool contrast, blur;        /* whether any view of it has them */
+  size_t first, count;
+  pl_dtype type;
+  void *out; /* (views, size, size, 3) of the whole leaf */
+
+  /* Scratch, for `count` views. Per view: for outputs across, then down, their weights, tap by tap,
+   * and taps; the blur's weights; planes before and after blurring across; sums of luma by blocks,
+   * and their mean. */
+  float *weight;      /* (count, 2, most_taps, size) */
+  pl_cuda_taps *taps; /* (count, 2, size) */
+  float *gaussian;    /* (count, blur_kernel) */
+  float *planes;      /* (count, 3, size, size) */
+  float *blurred;     /* (count, 3, size, size) */
+  double *luma;       /* (count, pl_launch_view_blocks) */
+  float *mean_luma;   /* (count) */
+} pl_cuda_view_job;
+
+/* Blocks that share the work on a view of that size. */
+size_t pl_launch_view_blocks(int size);
+void pl_launch_views(pl_stream stream, const pl_cuda_view_job *job);
 
 #ifdef __cplusplus
 }

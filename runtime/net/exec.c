@@ -30,7 +30,8 @@ static pl_status reserve_borders(pl_exec *exec) {
   size_t outputs = pl_net_value_elements(net, net->options.output);
   size_t sums = net->statistics > net->widest_sums ? net->statistics : net->widest_sums;
   if (exec->device->is_host) return PL_OK;
-  exec->input = reserve(exec, pl_net_value_elements(net, net->step[0].op.output), sizeof(float));
+  size_t inputs = pl_net_value_elements(net, net->step[0].op.output);
+  exec->input = reserve(exec, exec->options.in_place ? 0 : inputs, sizeof(float));
   exec->out = reserve(exec, leaves * outputs, sizeof *exec->out);
   exec->dout = reserve(exec, net->options.training ? leaves * outputs : 0, sizeof *exec->dout);
   exec->host_sums = pl_alloc(sums, sizeof *exec->host_sums);

@@ -19,6 +19,7 @@ typedef struct pl_exec_options {
   int64_t leaves;       /* local */
   int64_t total_leaves; /* of the global batch */
   bool recompute;       /* drop activations after forward, compute them again before backward */
+  bool in_place;        /* every fetch writes its leaf's input itself (pl_exec_input) */
   bool time_apart;      /* wait for the device after each operation, for pl_exec_times */
   /* Where the device can, record the work of a step and replay it: the same bits in less of the
    * host's time. Buffers handed to one executor must then be the same in every step. Nothing is
@@ -32,11 +33,19 @@ typedef struct pl_exec_options {
  * local leaf in the global batch. Before every forward pass of a network that has dropouts. */
 void pl_exec_draw(pl_exec *exec, uint64_t seed, uint32_t step, int64_t first_leaf);
 
-/* Gives the input of the next leaf: images, (rows, input shape) f32, or token ids, (rows, length)
- * int32; valid until the next call. It is called once per leaf and forward pass, in order of
+/* The input of a leaf: images, (rows, input shape), or token ids, (rows, length). Whoever is asked
+ * for it either says where on the host it is, or writes it where the network reads it. */
+typedef struct pl_exec_input {
+  void *place;      /* in: there it is read, in memory of the network's device */
+  pl_dtype type;    /* in: and as what; of token ids PL_I32 */
+  const void *host; /* out: f32 or token ids, valid until the next call; NULL: `place` holds the
+                       input, or will by work that is queued on the device */
+} pl_exec_input;
+
+/* Gives the input of the next leaf. It is called once per leaf and forward pass, in order of
  * leaves: so with recompute it is called for leaves 0 … n-1 in pl_exec_forward and again in
- * pl_exec_backward. */
-typedef pl_status (*pl_exec_fetch)(void *context, int64_t leaf, const void **input);
+ * pl_exec_backward. `host` is NULL at the call. */
+typedef pl_status (*pl_exec_fetch)(void *context, int64_t leaf, pl_exec_input *input);
 
 /* PL_E_USAGE when recompute meets batch norm of scope rank or global (its statistics would need all
  * leaves at once). */

@@ -80,14 +80,18 @@ static pl_status load_input(const pl_pass *pass, int64_t leaf, const pl_step *st
   pl_value value = step->op.output;
   pl_dtype given = step->op.kind == PL_OP_TOKENS ? PL_I32 : PL_F32;
   size_t n = pl_net_value_elements(net, value);
-  const void *input = NULL;
+  pl_exec_input input = {.place = locate(pass, leaf, net->value[value]),
+                         .type = pl_net_value_type(net, value)};
   PL_TRY(pass->fetch(pass->context, leaf, &input));
+  if (!input.host) return PL_OK;
+  const void *from = input.host;
   if (!device->is_host) {
-    PL_TRY(device->put(pass->exec->input, input, n * pl_dtype_bytes(given)));
-    input = pass->exec->input;
+    if (pass->exec->options.in_place)
+      return PL_FAIL(PL_E_INTERNAL, "an input of the host, for which no room is held");
+    PL_TRY(device->put(pass->exec->input, from, n * pl_dtype_bytes(given)));
+    from = pass->exec->input;
   }
-  return convert(net, pl_net_value_type(net, value), locate(pass, leaf, net->value[value]), given,
-                 input, n);
+  return convert(net, input.type, input.place, given, from, n);
 }
 
 static pl_status store_output(const pl_pass *pass, int64_t leaf) {

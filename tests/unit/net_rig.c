@@ -114,7 +114,7 @@ void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens) {
   }
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **input) {
+static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
   net_rig *rig = context;
   if (leaf != rig->fetches % rig->leaves) {
     return PL_FAIL(PL_E_INTERNAL, "leaf %lld was fetched out of order", (long long)leaf);
@@ -122,10 +122,10 @@ static pl_status fetch(void *context, int64_t leaf, const void **input) {
   rig->fetches++;
   if (rig->options.vocabulary) {
     rig_tokens(rig, rig->first_leaf + leaf + rig->shift, rig->tokens);
-    *input = rig->tokens;
+    input->host = rig->tokens;
   } else {
     rig_images(rig, rig->first_leaf + leaf + rig->shift, rig->images);
-    *input = rig->images;
+    input->host = rig->images;
   }
   return PL_OK;
 }

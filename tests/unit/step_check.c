@@ -88,12 +88,12 @@ static void check_embeddings(const step_rig *rig, const char *name) {
 
 /* ---- a step ---- */
 
-static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *out) {
+static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *input) {
   const step_rig *rig = context;
   const pl_config *c = rig->config;
   int64_t row = (rig->first_leaf + leaf) * c->batch.micro, side = c->model.image_size;
-  *out = (pl_leaf_input){.images = rig->images + row * side * side * 3,
-                         .tokens = rig->tokens + row * c->model.text.context};
+  input->images.host = rig->images + row * side * side * 3;
+  input->tokens = rig->tokens + row * c->model.text.context;
   return PL_OK;
 }
 

@@ -31,9 +31,9 @@ void stored_check_values(const char *name, const float *values, size_t count) {
   pl_free(expected);
 }
 
-static pl_status fetch(void *context, int64_t leaf, const void **input) {
+static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
   (void)leaf;
-  *input = *(const void **)context;
+  input->host = *(const void **)context;
   return PL_OK;
 }
 

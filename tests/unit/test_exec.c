@@ -360,7 +360,7 @@ static void times_cover_every_operation(void **state) {
   rig_destroy(&rig);
 }
 
-static pl_status broken_fetch(void *context, int64_t leaf, const void **images) {
+static pl_status broken_fetch(void *context, int64_t leaf, pl_exec_input *images) {
   (void)context;
   (void)images;
   return PL_FAIL(PL_E_DATA, "no image %d", (int)leaf);
