@@ -27,9 +27,10 @@ void pl_clip_loss_destroy(pl_clip_loss **loss);
 
 /* Loss over the global batch, figures (accuracy: share of rows of both kinds whose partner is the
  * most similar; alignment E ‖x − y‖²; uniformity: NaN unless asked for, then over the images), and
- * gradients: dx, dy (local pairs, width; both may be NULL), *dlog_scale = dL/dt, *dbias = dL/db (0
- * for CLIP), the same on all ranks. A loss that is not finite is no error here: the caller looks.
- * Collective; log_scale, bias and want_uniformity must match on all ranks. */
+ * gradients: dx, dy (local pairs, width; both may be NULL; memory of the device, as x and y),
+ * *dlog_scale = dL/dt, *dbias = dL/db (0 for CLIP), the same on all ranks. A loss that is not
+ * finite is no error here: the caller looks. Collective; log_scale, bias and want_uniformity must
+ * match on all ranks. */
 pl_status pl_clip(pl_clip_loss *loss, const float *x, const float *y, double log_scale, double bias,
                   bool want_uniformity, pl_contrast_figures *figures, float *dx, float *dy,
                   double *dlog_scale, double *dbias);

@@ -18,10 +18,10 @@ typedef struct pl_contrast_figures {
   double uniformity; /* log E_{i≠j} e^{−2‖z_i − z_j‖²} (t = 2); NaN unless asked for */
 } pl_contrast_figures;
 
-/* Loss, its figures and its gradient. z, dz: (local rows, width); z must have been produced with
- * unit rows; dz may be NULL (figures only). `leaf_samples` samples per leaf, two rows each.
- * PL_E_USAGE unless temperature > 0. A loss that is not finite is no error here: the caller looks.
- * Collective; temperature and want_uniformity must match on all ranks. */
+/* Loss, its figures and its gradient. z, dz: (local rows, width), memory of the sweep's device; z
+ * must have been produced with unit rows; dz may be NULL (figures only). `leaf_samples` samples per
+ * leaf, two rows each. PL_E_USAGE unless temperature > 0. A loss that is not finite is no error
+ * here: the caller looks. Collective; temperature and want_uniformity must match on all ranks. */
 pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, double temperature,
                     bool want_uniformity, pl_contrast_figures *figures, float *dz);
 

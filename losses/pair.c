@@ -13,7 +13,7 @@ struct pl_pair_sweep {
   pl_pair_part part;
   const pl_pair_engine *engine;
   void *tiles;        /* the engine's state */
-  float *gathered;    /* (total rows, width); NULL with one rank */
+  float *gathered;    /* (total rows, width) on the host; NULL with one rank */
   float *stats;       /* (total rows, stats of the loss) */
   double *figures;    /* (local rows, figures of the loss) */
   size_t *part_bytes; /* of each rank, for the gathers */
@@ -138,13 +138,26 @@ static pl_status gather_rows(pl_pair_sweep *sweep, const void *mine, void *all, 
   return pl_comm_allgather(sweep->comm, mine, all, sweep->part_bytes);
 }
 
+/* Fills `gathered` with everybody's columns. */
+static pl_status gather_columns(pl_pair_sweep *sweep, const float *columns) {
+  const pl_pair_part *part = &sweep->part;
+  size_t row_bytes = (size_t)part->options.width * sizeof *columns;
+  if (pl_pair_on_host(&part->options))
+    return gather_rows(sweep, columns, sweep->gathered, row_bytes);
+  float *mine = sweep->gathered + part->first_row * part->options.width;
+  PL_TRY(part->options.device->get(mine, columns, (size_t)part->local_rows * row_bytes));
+  return gather_rows(sweep, mine, sweep->gathered, row_bytes);
+}
+
 pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns) {
   double start = pl_now_ms();
-  size_t row_bytes = (size_t)sweep->part.options.width * sizeof *columns;
-  PL_TRY(gather_rows(sweep, columns, sweep->gathered, row_bytes));
+  bool gathers = sweep->gathered;
+  if (gathers) PL_TRY(gather_columns(sweep, columns));
   sweep->gather_ms = pl_now_ms() - start;
-  const pl_pair_embeddings embeddings = {
-      .rows = rows, .given = columns, .columns = sweep->gathered ? sweep->gathered : columns};
+  const pl_pair_embeddings embeddings = {.rows = rows,
+                                         .given = columns,
+                                         .columns = gathers ? sweep->gathered : columns,
+                                         .gathered = gathers};
   sweep->engine->take(sweep->tiles, &embeddings);
   return PL_OK;
 }
@@ -197,6 +210,6 @@ pl_status pl_pair_gradient(pl_pair_sweep *sweep, const pl_pair_loss *loss_kind, 
   return pl_pair_gradient_two(sweep, loss_kind, sweep, dz);
 }
 
-pl_status pl_pair_products(const pl_pair_sweep *sweep) {
-  return sweep->engine->products(sweep->tiles);
+pl_status pl_pair_products(const pl_pair_sweep *sweep, float *dz) {
+  return sweep->engine->products(sweep->tiles, dz);
 }

@@ -15,7 +15,8 @@
  * sums over columns go in global order.
  *
  * Tiles are computed by the threads of the processor (losses/pair_host.c) or on a device
- * (losses/cuda). Embeddings and gradients are the host's memory in either case. */
+ * (losses/cuda). Embeddings and their gradients are memory of the device: with one rank they never
+ * leave it. */
 #ifndef LOSSES_PAIR_H
 #define LOSSES_PAIR_H
 
@@ -51,7 +52,8 @@ typedef struct pl_pair_loss {
 /* Shapes of a sweep, fixed by the configuration and never by the number of ranks, and what computes
  * it. */
 typedef struct pl_pair_options {
-  const pl_device *device;  /* what computes the tiles; NULL: the processor */
+  const pl_device *device;  /* what computes the tiles, and whose memory embeddings and gradients
+                               are; NULL: the processor */
   pl_dtype type;            /* on a device, what tile products multiply: PL_F32, or PL_BF16, to
                                which embeddings and weights are then rounded; sums are f32. The
                                processor takes f32 whatever is said here */
@@ -66,7 +68,7 @@ typedef struct pl_pair_sweep pl_pair_sweep;
 /* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank)
  * and statistics; on the processor two copies of the embeddings laid out for the products, and a
  * few tiles per thread of the compute team, whose size is taken now; on a device one copy of the
- * embeddings, the local rows of their gradient, and a tile. comm and the device must outlive the
+ * embeddings and a tile. comm and the device must outlive the
  * sweep. PL_E_USAGE for shapes below 1, more ranks than leaves, or a device that has no sweep.
  * Collective; options must match on all ranks. */
 pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
@@ -119,8 +121,9 @@ size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);
 size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks, bool mirror);
 
 /* The products of a sweep alone: all those that statistics and gradient take for the local rows,
- * with what was gathered last. For measurements; the results mean nothing. Not collective. */
-pl_status pl_pair_products(const pl_pair_sweep *sweep);
+ * with what was gathered last. For measurements: what they leave in dz (local rows, width) means
+ * nothing. Not collective. */
+pl_status pl_pair_products(const pl_pair_sweep *sweep, float *dz);
 
 /* Milliseconds of the last gather (exchange only). */
 double pl_pair_gather_ms(const pl_pair_sweep *sweep);

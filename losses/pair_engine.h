@@ -5,11 +5,13 @@
 
 #include "losses/pair_part.h"
 
-/* What a sweep has gathered; all of it the host's memory, which stays as it is. */
+/* What a sweep has gathered; it stays as it is. Memory of the device that computes, but for columns
+ * that came from other ranks. */
 typedef struct pl_pair_embeddings {
   const float *rows;    /* (local rows, width) */
   const float *given;   /* (local rows, width): this rank's part of the columns, as it was given */
   const float *columns; /* (total rows, width) */
+  bool gathered;        /* columns are the host's memory, else they are what was given */
 } pl_pair_embeddings;
 
 typedef struct pl_pair_bytes {
@@ -34,7 +36,7 @@ typedef struct pl_pair_engine {
                         const float *col_stats, float *dz);
 
   /* The products of both sweeps, and nothing else. */
-  pl_status (*products)(void *state);
+  pl_status (*products)(void *state, float *dz);
 
   /* Without what a mirror shares. */
   pl_pair_bytes (*bytes)(const void *state);

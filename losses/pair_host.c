@@ -219,15 +219,12 @@ static pl_status gradient(void *state, const pl_pair_loss *loss, const float *ro
   return run_pieces(&work, weigh_row_tile, e->part.row_tiles);
 }
 
-static pl_status products(void *state) {
+static pl_status products(void *state, float *dz) {
   host_engine *e = state;
   team_work work = {.engine = e};
-  work.dz = pl_alloc((size_t)(e->part.local_rows * e->part.options.width), sizeof *work.dz);
-  if (!work.dz) return PL_E_INTERNAL;
-  pl_status status = take_turn(e);
-  if (status == PL_OK) status = run_pieces(&work, multiply_row_tile, e->part.row_tiles);
-  pl_free(work.dz);
-  return status;
+  work.dz = dz;
+  PL_TRY(take_turn(e));
+  return run_pieces(&work, multiply_row_tile, e->part.row_tiles);
 }
 
 const pl_pair_engine pl_pair_host_engine = {

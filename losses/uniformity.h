@@ -6,7 +6,8 @@
 #include "losses/pair.h"
 
 /* *uniformity = log E_{i≠j} e^{−2‖z_i − z_j‖²} over the global batch; NaN for a batch of one row.
- * z: (local rows, width), unit rows. Gathers z: what the sweep had gathered is gone. Collective. */
+ * z: (local rows, width), unit rows, memory of the sweep's device. Gathers z: what the sweep had
+ * gathered is gone. Collective. */
 pl_status pl_uniformity(pl_pair_sweep *sweep, const float *z, double *uniformity);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct tower {
   pl_value features, embedding;
   pl_net *net;
   pl_exec *exec;
-  float *z, *dz; /* (local pairs, width) */
+  void *z, *dz; /* (local pairs, width) f32, in memory of the backend's device */
 } tower;
 
 typedef struct clip {
@@ -35,9 +35,9 @@ typedef struct clip {
   double fetch_ms;
 } clip;
 
-static void tower_free(tower *t) {
-  pl_free(t->z);
-  pl_free(t->dz);
+static void tower_free(const clip *m, tower *t) {
+  m->setup.backend->device->release(t->z);
+  m->setup.backend->device->release(t->dz);
   pl_exec_destroy(&t->exec);
   pl_net_destroy(&t->net);
   pl_graph_destroy(&t->graph);
@@ -48,8 +48,8 @@ static void clip_destroy(void *state) {
   if (!m) return;
   pl_free(m->tokens);
   pl_clip_loss_destroy(&m->loss);
-  tower_free(&m->text);
-  tower_free(&m->image);
+  tower_free(m, &m->text);
+  tower_free(m, &m->image);
   pl_free(m);
 }
 
@@ -132,6 +132,12 @@ static pl_status siglip_create(const pl_method_setup *setup, void **state) {
 
 /* ---- preparation ---- */
 
+/* Of the local pairs in one tower. */
+static size_t embedding_bytes(const clip *m) {
+  const pl_config *c = m->setup.config;
+  return (size_t)(m->leaves * c->batch.micro * c->method.embedding) * sizeof(float);
+}
+
 static pl_status prepare_tower(clip *m, tower *t) {
   const pl_config *c = m->setup.config;
   pl_net_options net = {.backend = m->setup.backend,
@@ -148,10 +154,9 @@ static pl_status prepare_tower(clip *m, tower *t) {
                           .in_place = t == &m->image && m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(t->net, &exec, &t->exec));
-  size_t pairs = (size_t)(m->leaves * c->batch.micro), width = (size_t)c->method.embedding;
-  t->z = pl_alloc(pairs * width, sizeof *t->z);
-  t->dz = pl_alloc(pairs * width, sizeof *t->dz);
-  return t->z && t->dz ? PL_OK : PL_E_INTERNAL;
+  const pl_device *device = m->setup.backend->device;
+  PL_TRY(device->alloc(embedding_bytes(m), &t->z));
+  return device->alloc(embedding_bytes(m), &t->dz);
 }
 
 /* What may fail on one rank alone, such as memory of its device. */
@@ -308,10 +313,8 @@ static pl_net_costs clip_costs(const void *state) {
 
 static size_t clip_bytes(const void *state) {
   const clip *m = state;
-  const pl_config *c = m->setup.config;
-  size_t embeddings = (size_t)(m->leaves * c->batch.micro * c->method.embedding);
   return pl_exec_bytes(m->image.exec) + pl_exec_bytes(m->text.exec) + pl_clip_loss_bytes(m->loss) +
-         4 * embeddings * sizeof(float) + (size_t)m->leaves * leaf_tokens(m) * sizeof *m->tokens;
+         4 * embedding_bytes(m) + (size_t)m->leaves * leaf_tokens(m) * sizeof *m->tokens;
 }
 
 const pl_method_kind pl_method_kind_clip = {

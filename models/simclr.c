@@ -23,7 +23,7 @@ typedef struct simclr {
   pl_pair_sweep *sweep;
   int width;                    /* of the embedding */
   int64_t rows;                 /* local rows of embeddings: VIEWS * micro * local leaves */
-  float *z, *dz;                /* (rows, width) */
+  void *z, *dz;                 /* (rows, width) f32, in memory of the backend's device */
   const pl_leaf_source *source; /* of the step under way, wrapped to take its time */
   double fetch_ms;
 } simclr;
@@ -31,8 +31,8 @@ typedef struct simclr {
 static void simclr_destroy(void *state) {
   simclr *m = state;
   if (!m) return;
-  pl_free(m->z);
-  pl_free(m->dz);
+  m->setup.backend->device->release(m->z);
+  m->setup.backend->device->release(m->dz);
   pl_pair_sweep_destroy(&m->sweep);
   pl_exec_destroy(&m->exec);
   pl_net_destroy(&m->net);
@@ -72,6 +72,10 @@ static int64_t all_leaves(const simclr *m) {
   return m->setup.config->batch.global / m->setup.config->batch.micro;
 }
 
+static size_t embedding_bytes(const simclr *m) {
+  return (size_t)m->rows * (size_t)m->width * sizeof(float);
+}
+
 /* What may fail on one rank alone, such as memory of its device. */
 static pl_status prepare_network(simclr *m) {
   const pl_config *c = m->setup.config;
@@ -94,9 +98,9 @@ static pl_status prepare_network(simclr *m) {
                           .in_place = m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
-  m->z = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->z);
-  m->dz = pl_alloc((size_t)m->rows * (size_t)m->width, sizeof *m->dz);
-  return m->z && m->dz ? PL_OK : PL_E_INTERNAL;
+  const pl_device *device = m->setup.backend->device;
+  PL_TRY(device->alloc(embedding_bytes(m), &m->z));
+  return device->alloc(embedding_bytes(m), &m->dz);
 }
 
 static pl_status simclr_prepare(void *state) {
@@ -171,8 +175,7 @@ static pl_net_costs simclr_costs(const void *state) {
 
 static size_t simclr_bytes(const void *state) {
   const simclr *m = state;
-  return pl_exec_bytes(m->exec) + pl_pair_sweep_bytes(m->sweep) +
-         2 * sizeof *m->z * (size_t)m->rows * (size_t)m->width;
+  return pl_exec_bytes(m->exec) + pl_pair_sweep_bytes(m->sweep) + 2 * embedding_bytes(m);
 }
 
 const pl_method_kind pl_method_kind_simclr = {

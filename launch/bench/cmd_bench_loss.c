@@ -1,6 +1,6 @@
 /* plenum bench loss: the rate of a loss, forward and backward, beside the rate of plain matrix
  * products on the same threads or the same GPU: a large one, and those of the loss itself.
- * Embeddings lie in the host's memory, gradients come back there, which counts on a GPU. Useful
+ * Embeddings lie on the device that computes, as training leaves them there. Useful
  * work are the three products Q·Kᵀ twice and W·K, 2B²d floating-point operations each, for clip and
  * siglip in both directions; everything else counts as lost time. Measurements alternate, since a
  * shared machine's speed drifts. Collective; rates are sums over ranks. */
@@ -39,8 +39,8 @@ typedef struct bench {
   pl_pair_sweep *views;       /* of ntxent */
   pl_clip_loss *pairs;        /* of the others */
   const pl_pair_sweep *sweep; /* the one that is there, or its part for images */
-  float *z, *dz;              /* (local rows, width): views, or images */
-  float *y, *dy;              /* texts; NULL for ntxent */
+  void *z, *dz;               /* (local rows, width) f32 on the device: views, or images */
+  void *y, *dy;               /* texts; NULL for ntxent */
   pl_contrast_figures figures;
   size_t peak_bytes;    /* resident, of the rank that has most, before the products' buffers */
   pl_slab_product slab; /* on the processor */
@@ -65,7 +65,7 @@ static double sweep_flops(const bench *b) {
 static pl_status run_tiles(void *state, double *flops) {
   bench *b = state;
   *flops += sweep_flops(b);
-  return pl_pair_products(b->sweep);
+  return pl_pair_products(b->sweep, b->dz);
 }
 
 static pl_status run_loss(void *state, double *flops) {
@@ -95,22 +95,32 @@ static void make_row(float *row, int64_t width, int64_t sample, int64_t view) {
   for (int64_t k = 0; k < width; k++) row[k] /= (float)sqrt(square);
 }
 
-static pl_status make_embeddings(bench *b) {
-  int64_t rows = pl_pair_local_rows(b->sweep), first = pl_pair_first_row(b->sweep);
-  bool pairs = b->loss != NTXENT;
-  size_t n = (size_t)(rows * b->width);
-  b->z = pl_alloc(n, sizeof *b->z);
-  b->dz = pl_alloc(n, sizeof *b->dz);
-  b->y = pairs ? pl_alloc(n, sizeof *b->y) : NULL;
-  b->dy = pairs ? pl_alloc(n, sizeof *b->dy) : NULL;
-  if (!b->z || !b->dz || (pairs && (!b->y || !b->dy))) return PL_E_INTERNAL;
-  for (int64_t i = 0; i < rows; i++) {
+/* This rank's views, or its images or texts, made in `rows` and put on the device. */
+static pl_status put_embeddings(bench *b, float *rows, bool texts) {
+  int64_t count = pl_pair_local_rows(b->sweep), first = pl_pair_first_row(b->sweep);
+  size_t bytes = (size_t)(count * b->width) * sizeof *rows;
+  void **z = texts ? &b->y : &b->z, **dz = texts ? &b->dy : &b->dz;
+  for (int64_t i = 0; i < count; i++) {
     int64_t leaf = (first + i) / (2 * b->micro), within = (first + i) % (2 * b->micro);
-    int64_t sample = pairs ? first + i : leaf * b->micro + within % b->micro;
-    make_row(b->z + i * b->width, b->width, sample, pairs ? 0 : within / b->micro);
-    if (pairs) make_row(b->y + i * b->width, b->width, sample, 1);
+    int64_t sample = first + i, view = texts ? 1 : 0;
+    if (b->loss == NTXENT) {
+      sample = leaf * b->micro + within % b->micro;
+      view = within / b->micro;
+    }
+    make_row(rows + i * b->width, b->width, sample, view);
   }
-  return PL_OK;
+  PL_TRY(b->backend->device->alloc(bytes, z));
+  PL_TRY(b->backend->device->alloc(bytes, dz));
+  return b->backend->device->put(*z, rows, bytes);
+}
+
+static pl_status make_embeddings(bench *b) {
+  float *rows = pl_alloc((size_t)(pl_pair_local_rows(b->sweep) * b->width), sizeof *rows);
+  if (!rows) return PL_E_INTERNAL;
+  pl_status status = put_embeddings(b, rows, false);
+  if (status == PL_OK && b->loss != NTXENT) status = put_embeddings(b, rows, true);
+  pl_free(rows);
+  return status;
 }
 
 static int64_t leaf_rows(const bench *b) { return b->loss == NTXENT ? 2 * b->micro : b->micro; }
@@ -233,10 +243,9 @@ static void release(void *state) {
   pl_device_product_free(&b->on_device);
   pl_pair_sweep_destroy(&b->views);
   pl_clip_loss_destroy(&b->pairs);
-  pl_free(b->z);
-  pl_free(b->dz);
-  pl_free(b->y);
-  pl_free(b->dy);
+  void *on_device[] = {b->z, b->dz, b->y, b->dy};
+  for (size_t i = 0; b->backend && i < sizeof on_device / sizeof *on_device; i++)
+    b->backend->device->release(on_device[i]);
 }
 
 static pl_status parse(void *state, const pl_command *command, int argc, char **argv,

@@ -53,7 +53,7 @@ typedef struct bench {
   void *device_image; /* the same where the kernels read it */
   float *pictures;    /* one leaf's, used for all */
   int32_t *tokens;    /* the same for texts */
-  float *out, *dout;  /* (leaves * rows, features) */
+  void *out, *dout;   /* (leaves * rows, features) f32, on the device */
   int64_t step;
   double *times; /* (STEPS_MAX): ms of the steps measured */
   int count;
@@ -148,6 +148,16 @@ static pl_status refresh_image(bench *b) {
   return b->backend->device->put(b->device_image, b->image, pl_space_image_bytes(b->space));
 }
 
+/* The outputs' gradient. */
+static pl_status make_slope(bench *b, size_t n) {
+  float *slope = pl_alloc(n, sizeof *slope);
+  if (!slope) return PL_E_INTERNAL;
+  fill_normal(slope, n, 1e-3F, 1);
+  pl_status status = b->backend->device->put(b->dout, slope, n * sizeof *slope);
+  pl_free(slope);
+  return status;
+}
+
 static pl_status make_values(bench *b) {
   size_t elements = (size_t)pl_space_elements(b->space);
   size_t pictures = (size_t)rows_of(b) * (size_t)pl_shape_elements(pl_net_input_shape(b->net));
@@ -159,16 +169,15 @@ static pl_status make_values(bench *b) {
   b->pictures = pl_alloc(pictures, sizeof *b->pictures);
   b->tokens = pl_alloc(pictures, sizeof *b->tokens);
   PL_TRY(b->backend->device->alloc(pl_space_image_bytes(b->space), &b->device_image));
-  b->out = pl_alloc(out, sizeof *b->out);
-  b->dout = pl_alloc(out, sizeof *b->dout);
-  if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->tokens ||
-      !b->out || !b->dout)
+  PL_TRY(b->backend->device->alloc(out * sizeof(float), &b->out));
+  PL_TRY(b->backend->device->alloc(out * sizeof(float), &b->dout));
+  if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->tokens)
     return PL_E_INTERNAL;
   fill_normal(b->pictures, pictures, 1, 0);
   pl_random random = pl_random_stream(1, PL_RANDOM_TEST, 2, 0, 0);
   for (size_t i = 0; i < pictures; i++)
     b->tokens[i] = (int32_t)pl_random_below(&random, (uint64_t)b->vocabulary);
-  fill_normal(b->dout, out, 1e-3F, 1);
+  PL_TRY(make_slope(b, out));
   pl_slice_init_params(b->space, b->slice, 1, b->master);
   pl_space_init_buffers(b->space, b->buffers);
   return refresh_image(b);
@@ -308,10 +317,11 @@ static pl_status run(void *state, pl_comm *comm) {
 
 static void release(void *state) {
   bench *b = state;
-  void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures,
-                    b->tokens, b->out,      b->dout,    b->times};
+  void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures, b->tokens, b->times};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
-  if (b->backend) b->backend->device->release(b->device_image);
+  void *on_device[] = {b->device_image, b->out, b->dout};
+  for (size_t i = 0; b->backend && i < sizeof on_device / sizeof *on_device; i++)
+    b->backend->device->release(on_device[i]);
   pl_optim_destroy(&b->optim);
   pl_gradsum_destroy(&b->sums);
   pl_slice_destroy(&b->slice);

@@ -110,7 +110,7 @@ static pl_status embed_leaves(pass *p, pl_net *encoder) {
       .leaves = p->leaves, .total_leaves = p->leaves, .in_place = in_place, .ranks = &alone};
   pl_status status = pl_exec_create(encoder, &options, &exec);
   if (status == PL_OK) status = start_feed(p);
-  if (status == PL_OK) status = pl_exec_forward(exec, fetch, p, p->out->values, NULL);
+  if (status == PL_OK) status = pl_exec_embed(exec, fetch, p, p->out->values);
   pl_feed_destroy(&p->feed);
   pl_exec_destroy(&exec);
   return status;

@@ -113,7 +113,7 @@ static pl_status embed_leaves(pass *p, pl_net *texts, float *own) {
   pl_exec *exec = NULL;
   pl_exec_options options = {.leaves = p->leaves, .total_leaves = p->leaves, .ranks = &alone};
   pl_status status = pl_exec_create(texts, &options, &exec);
-  if (status == PL_OK) status = pl_exec_forward(exec, fetch, p, own, NULL);
+  if (status == PL_OK) status = pl_exec_embed(exec, fetch, p, own);
   pl_exec_destroy(&exec);
   return status;
 }

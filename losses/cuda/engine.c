@@ -15,6 +15,7 @@
 #include "losses/cuda/room.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
+#include "runtime/cuda/cuda.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/product.h"
 
@@ -32,7 +33,6 @@ typedef struct bench {
   pl_product *combine[SIZES][SIZES]; /* dQ += W K */
   float *tile;
   void *weights; /* may be the tile */
-  float *sums;   /* dQ: (local rows, width) */
   void *states;  /* (local rows, state of the loss) */
   void *host_states;
   float *row_stats, *col_stats;
@@ -102,7 +102,6 @@ static pl_status make_bench(const pl_pair_part *part, pl_pair_room *room, bench 
   PL_TRY(device->alloc(room->tile_bytes, (void **)&b->tile));
   b->weights = b->tile;
   if (room->weight_bytes) PL_TRY(device->alloc(room->weight_bytes, &b->weights));
-  PL_TRY(device->alloc(room->sum_bytes, (void **)&b->sums));
   PL_TRY(device->alloc(room->state_bytes, &b->states));
   PL_TRY(device->alloc(room->row_stat_bytes, (void **)&b->row_stats));
   PL_TRY(device->alloc(room->col_stat_bytes, (void **)&b->col_stats));
@@ -123,7 +122,6 @@ static void free_bench(const pl_device *device, bench *b) {
   device->release(b->col_stats);
   device->release(b->row_stats);
   device->release(b->states);
-  device->release(b->sums);
   if (b->weights != b->tile) device->release(b->weights);
   device->release(b->tile);
   pl_free(b);
@@ -181,7 +179,7 @@ static void take(void *state, const pl_pair_embeddings *embeddings) {
   e->is_there = false;
 }
 
-/* Rounded on the device, where the tile has room for a piece at a time. */
+/* From the host, rounded on the device, where the tile has room for a piece at a time. */
 static pl_status put_rounded(device_engine *e, size_t count) {
   const pl_device *device = e->part.options.device;
   pl_bf16 *to = e->columns;
@@ -195,12 +193,18 @@ static pl_status put_rounded(device_engine *e, size_t count) {
 }
 
 static pl_status bring_columns(device_engine *e) {
+  const pl_device *device = e->part.options.device;
+  bool rounded = e->part.options.type == PL_BF16;
   size_t count = (size_t)e->part.total_rows * (size_t)e->part.options.width;
   if (e->is_there) return PL_OK;
-  if (e->part.options.type == PL_BF16)
+  if (e->now.gathered && rounded)
     PL_TRY(put_rounded(e, count));
+  else if (e->now.gathered)
+    PL_TRY(device->put(e->columns, e->now.columns, count * sizeof(float)));
+  else if (rounded)
+    PL_TRY(pl_cuda_backend()->convert(PL_BF16, e->columns, PL_F32, e->now.columns, count));
   else
-    PL_TRY(e->part.options.device->put(e->columns, e->now.columns, count * sizeof(float)));
+    PL_TRY(device->copy(e->columns, e->now.columns, count * sizeof(float)));
   e->is_there = true;
   return PL_OK;
 }
@@ -253,13 +257,13 @@ static pl_status compare(const device_engine *e, const place *p, const void *row
                         row_at(e, e->columns, p->tile.first_col), b->tile, b->scratch);
 }
 
-static pl_status combine(const device_engine *e, const place *p) {
+static pl_status combine(const device_engine *e, const place *p, float *dz) {
   const bench *b = e->bench;
   const pl_product *product = b->combine[p->row_size][p->col_size];
   const void *keys = row_at(e, e->columns, p->tile.first_col);
-  float *sums = b->sums + p->first * e->part.options.width;
-  if (p->tile.first_col == 0) return pl_product_run(product, b->weights, keys, sums, b->scratch);
-  return pl_product_add(product, b->weights, keys, sums, b->scratch);
+  float *dq = dz + p->first * e->part.options.width;
+  if (p->tile.first_col == 0) return pl_product_run(product, b->weights, keys, dq, b->scratch);
+  return pl_product_add(product, b->weights, keys, dq, b->scratch);
 }
 
 /* Sweep 1 with the loss's code, or where that is NULL the products alone; so below. */
@@ -276,7 +280,7 @@ static pl_status gather_tiles(device_engine *e, const pl_pair_loss *loss, const 
 }
 
 static pl_status weigh_tiles(device_engine *e, const pl_pair_loss *loss, const pl_pair_code *code,
-                             const void *rows) {
+                             const void *rows, float *dz) {
   const bench *b = e->bench;
   for (int64_t turn = 0; turn < e->part.row_tiles * e->part.col_tiles; turn++) {
     const place p = place_of(e, turn);
@@ -284,7 +288,7 @@ static pl_status weigh_tiles(device_engine *e, const pl_pair_loss *loss, const p
     if (code)
       code->weigh(pl_cuda_stream(), loss->context, &p.tile, b->row_stats + p.first * loss->stats,
                   b->col_stats + p.tile.first_col * loss->stats, e->part.options.type, b->weights);
-    PL_TRY(combine(e, &p));
+    PL_TRY(combine(e, &p, dz));
   }
   return pl_cuda_check("pair sweep", cudaGetLastError());
 }
@@ -349,16 +353,15 @@ static pl_status gradient(void *state, const pl_pair_loss *loss, const float *ro
   PL_TRY(bring(e, &rows));
   PL_TRY(device->put(b->row_stats, row_stats, (size_t)e->part.local_rows * stat_bytes));
   PL_TRY(device->put(b->col_stats, col_stats, (size_t)e->part.total_rows * stat_bytes));
-  PL_TRY(weigh_tiles(e, loss, code, rows));
-  return device->get(dz, b->sums, e->room.sum_bytes);
+  return weigh_tiles(e, loss, code, rows, dz);
 }
 
-static pl_status products(void *state) {
+static pl_status products(void *state, float *dz) {
   device_engine *e = state;
   const void *rows;
   PL_TRY(bring(e, &rows));
   PL_TRY(gather_tiles(e, NULL, NULL, rows));
-  PL_TRY(weigh_tiles(e, NULL, NULL, rows));
+  PL_TRY(weigh_tiles(e, NULL, NULL, rows, dz));
   return e->part.options.device->finish();
 }
 

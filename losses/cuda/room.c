@@ -16,7 +16,6 @@ void pl_pair_room_of(const pl_pair_part *part, pl_pair_room *out) {
       .column_bytes = total * width * element,
       .tile_bytes = tile * sizeof(float),
       .weight_bytes = options->type == PL_F32 ? 0 : tile * element,
-      .sum_bytes = local * width * sizeof(float),
       .state_bytes = local * PL_PAIR_MAX_STATE,
       .row_stat_bytes = local * PL_PAIR_MAX_STATS * sizeof(float),
       .col_stat_bytes = total * PL_PAIR_MAX_STATS * sizeof(float),
@@ -26,8 +25,8 @@ void pl_pair_room_of(const pl_pair_part *part, pl_pair_room *out) {
 
 size_t pl_pair_room_bytes(const pl_pair_room *room, bool mirror) {
   if (mirror) return room->column_bytes;
-  return room->column_bytes + room->tile_bytes + room->weight_bytes + room->sum_bytes +
-         room->state_bytes + room->row_stat_bytes + room->col_stat_bytes + room->scratch_bytes;
+  return room->column_bytes + room->tile_bytes + room->weight_bytes + room->state_bytes +
+         room->row_stat_bytes + room->col_stat_bytes + room->scratch_bytes;
 }
 
 size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks, bool mirror) {

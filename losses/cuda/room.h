@@ -12,7 +12,6 @@ typedef struct pl_pair_room {
   /* What the two share: */
   size_t tile_bytes;   /* similarities */
   size_t weight_bytes; /* their weights; 0 where they take the similarities' place */
-  size_t sum_bytes;    /* gradients of the local rows */
   size_t state_bytes;  /* running states of the local rows */
   size_t row_stat_bytes, col_stat_bytes;
   size_t scratch_bytes; /* of the products; before these are made, the most that they may ask for */

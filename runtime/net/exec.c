@@ -26,16 +26,12 @@ static void *reserve(pl_exec *exec, size_t count, size_t size) {
 /* What passes between host and device. */
 static pl_status reserve_borders(pl_exec *exec) {
   const pl_net *net = exec->net;
-  size_t leaves = (size_t)exec->options.leaves;
-  size_t outputs = pl_net_value_elements(net, net->options.output);
   size_t sums = net->statistics > net->widest_sums ? net->statistics : net->widest_sums;
   if (exec->device->is_host) return PL_OK;
   size_t inputs = pl_net_value_elements(net, net->step[0].op.output);
   exec->input = reserve(exec, exec->options.in_place ? 0 : inputs, sizeof(float));
-  exec->out = reserve(exec, leaves * outputs, sizeof *exec->out);
-  exec->dout = reserve(exec, net->options.training ? leaves * outputs : 0, sizeof *exec->dout);
   exec->host_sums = pl_alloc(sums, sizeof *exec->host_sums);
-  return exec->input && exec->out && exec->dout && exec->host_sums ? PL_OK : PL_E_INTERNAL;
+  return exec->input && exec->host_sums ? PL_OK : PL_E_INTERNAL;
 }
 
 static pl_status reserve_memory(pl_exec *exec) {
@@ -97,9 +93,7 @@ void pl_exec_destroy(pl_exec **exec) {
                        e->totals,
                        e->statistics,
                        e->statistic_stack,
-                       e->input,
-                       e->out,
-                       e->dout};
+                       e->input};
   for (size_t i = 0; i < sizeof on_device / sizeof *on_device; i++)
     e->device->release(on_device[i]);
   pl_free(e->host_sums);
@@ -137,12 +131,22 @@ static size_t output_bytes(const pl_exec *exec) {
 
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers) {
-  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context};
-  pass.out = exec->device->is_host ? out : exec->out;
+  const pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .out = out};
   PL_TRY(pl_pass_forward(&pass));
-  if (pass.out != out) PL_TRY(exec->device->get(out, exec->out, output_bytes(exec)));
   exec->ran_forward = true;
   return pl_running_update(exec, buffers);
+}
+
+pl_status pl_exec_embed(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out) {
+  const pl_device *device = exec->device;
+  size_t bytes = output_bytes(exec);
+  void *there = NULL;
+  if (device->is_host) return pl_exec_forward(exec, fetch, context, out, NULL);
+  PL_TRY(device->alloc(bytes, &there));
+  pl_status status = pl_exec_forward(exec, fetch, context, there, NULL);
+  if (status == PL_OK) status = device->get(out, there, bytes);
+  device->release(there);
+  return status;
 }
 
 /* Leaf after leaf. */
@@ -160,11 +164,8 @@ pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, co
     return PL_FAIL(PL_E_INTERNAL, "backward without a forward pass in training before it");
   }
   exec->ran_forward = false;
-  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .dout = dout, .sums = sums};
-  if (!exec->device->is_host) {
-    PL_TRY(exec->device->put(exec->dout, dout, output_bytes(exec)));
-    pass.dout = exec->dout;
-  }
+  const pl_pass pass = {
+      .exec = exec, .fetch = fetch, .context = context, .dout = dout, .sums = sums};
   PL_TRY(exec->options.recompute ? recompute_backward(&pass) : pl_pass_backward(&pass));
   return pl_gradsum_flush(sums);
 }

@@ -70,14 +70,19 @@ int64_t pl_exec_recorded(const pl_exec *exec);
 /* Bytes of activations this executor holds. */
 size_t pl_exec_bytes(const pl_exec *exec);
 
-/* out: (leaves * rows, output features) f32. In training, `buffers` (the space's buffer vector)
- * gets its running statistics updated at the end: for scope micro and rank with the mean over
- * leaves (or ranks) of their statistics. Collective where `ranks` are several. */
+/* out: (leaves * rows, output features) f32, in memory of the network's device. In training,
+ * `buffers` (the space's buffer vector) gets its running statistics updated at the end: for scope
+ * micro and rank with the mean over leaves (or ranks) of their statistics. Collective where `ranks`
+ * are several. */
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers);
 
-/* dout: (leaves * rows, output features) f32, the gradient of the loss; parameter gradients go to
- * `sums`. Must follow pl_exec_forward. Collective where a batch norm has scope global. */
+/* The same without training, for whoever wants the outputs on the host: `out` is its memory. */
+pl_status pl_exec_embed(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out);
+
+/* dout: (leaves * rows, output features) f32 on the device, the gradient of the loss; parameter
+ * gradients go to `sums`. Must follow pl_exec_forward. Collective where a batch norm has scope
+ * global. */
 pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, const float *dout,
                            pl_gradsum *sums);
 

@@ -31,10 +31,7 @@ struct pl_exec {
   double *statistics, *statistic_stack;
   double
       *host_sums; /* on the host: what is summed over ranks; NULL where all memory is the host's */
-  /* Where device and host have memory of their own: an input as it came from the host, and the
-   * callers' outputs and their gradients, (leaves, output). */
-  void *input;
-  float *out, *dout;
+  void *input;    /* where host and device have memory of their own: an input as it came */
   pl_exec_time *time;  /* (net steps) */
   pl_section *section; /* (sections); NULL: nothing is recorded */
   int64_t sections;

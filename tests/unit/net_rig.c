@@ -57,6 +57,10 @@ static void compile(net_rig *rig) {
   CHECK_OK(pl_net_compile(rig->graph, &options, &rig->net));
 }
 
+static size_t out_bytes(const net_rig *rig) {
+  return (size_t)rig->leaves * rig->leaf_out * sizeof *rig->out;
+}
+
 void rig_create(net_rig *rig, const rig_options *options) {
   *rig = (net_rig){.options = *options, .alone = pl_ranks_alone()};
   compile(rig);
@@ -82,6 +86,8 @@ void rig_create(net_rig *rig, const rig_options *options) {
   rig->there = rig->image;
   if (!device_of(rig)->is_host)
     CHECK_OK(device_of(rig)->alloc(pl_space_image_bytes(rig->space), &rig->there));
+  CHECK_OK(device_of(rig)->alloc(out_bytes(rig), &rig->out_there));
+  CHECK_OK(device_of(rig)->alloc(out_bytes(rig), &rig->dout_there));
   for (int64_t leaf = 0; leaf < rig->leaves; leaf++) {
     fill_normal(rig->dout + (size_t)leaf * rig->leaf_out, rig->leaf_out, OF_DOUT,
                 rig->first_leaf + leaf);
@@ -95,6 +101,8 @@ void rig_destroy(net_rig *rig) {
   pl_gradsum_destroy(&rig->sums);
   pl_space_destroy(&rig->space);
   if (rig->there != rig->image) device_of(rig)->release(rig->there);
+  device_of(rig)->release(rig->out_there);
+  device_of(rig)->release(rig->dout_there);
   pl_free(rig->image);
   pl_free(rig->buffers);
   pl_free(rig->images);
@@ -139,12 +147,14 @@ pl_status rig_load(net_rig *rig) {
 pl_status rig_forward(net_rig *rig) {
   PL_TRY(rig_load(rig));
   pl_exec_draw(rig->exec, 9, rig->options.draw_step, rig->first_leaf);
-  return pl_exec_forward(rig->exec, fetch, rig, rig->out, rig->buffers);
+  PL_TRY(pl_exec_forward(rig->exec, fetch, rig, rig->out_there, rig->buffers));
+  return device_of(rig)->get(rig->out, rig->out_there, out_bytes(rig));
 }
 
 pl_status rig_step(net_rig *rig) {
   PL_TRY(rig_forward(rig));
-  PL_TRY(pl_exec_backward(rig->exec, fetch, rig, rig->dout, rig->sums));
+  PL_TRY(device_of(rig)->put(rig->dout_there, rig->dout, out_bytes(rig)));
+  PL_TRY(pl_exec_backward(rig->exec, fetch, rig, rig->dout_there, rig->sums));
   return pl_gradsum_flush(rig->sums);
 }
 

@@ -34,12 +34,13 @@ typedef struct net_rig {
   char *image; /* compute image; parameters are random, each of them off its initial value */
   void *there; /* the image in memory of the backend's device; may be `image` itself */
   float *buffers;
-  int64_t first_leaf, leaves; /* of this rank */
-  size_t leaf_in, leaf_out;   /* elements */
-  float *images;              /* (leaf_in): of the leaf just fetched */
-  int32_t *tokens;            /* (leaf_in): the same where the input is token ids */
-  float *out;                 /* (leaves, leaf_out) */
-  float *dout;                /* (leaves, leaf_out): the loss is the sum of out * dout */
+  int64_t first_leaf, leaves;   /* of this rank */
+  size_t leaf_in, leaf_out;     /* elements */
+  float *images;                /* (leaf_in): of the leaf just fetched */
+  int32_t *tokens;              /* (leaf_in): the same where the input is token ids */
+  float *out;                   /* (leaves, leaf_out) */
+  float *dout;                  /* (leaves, leaf_out): the loss is the sum of out * dout */
+  void *out_there, *dout_there; /* the same where the executor has them */
   int64_t fetches;
   int64_t shift; /* 0 at first: each leaf gets the images of the leaf so far behind it */
 } net_rig;

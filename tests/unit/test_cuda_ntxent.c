@@ -33,12 +33,19 @@ static solution solve(pl_comm *comm, const problem *p, pl_dtype type, const floa
   const pl_pair_options options = on_device(p, type);
   solution found = {.dz = pl_alloc(floats_of(p), sizeof *found.dz)};
   float *first = pl_alloc(floats_of(p), sizeof *first);
+  size_t bytes = floats_of(p) * sizeof *first;
+  void *z_there = cuda_test_place(z, bytes), *dz_there = cuda_test_place(NULL, bytes);
   assert_true(found.dz && first);
   pl_pair_sweep *sweep;
   CHECK_OK(pl_pair_sweep_create(comm, &options, &sweep));
-  CHECK_OK(pl_ntxent(sweep, z, p->leaf_samples, p->temperature, true, &found.figures, first));
-  CHECK_OK(pl_ntxent(sweep, z, p->leaf_samples, p->temperature, true, &found.figures, found.dz));
-  assert_memory_equal(first, found.dz, floats_of(p) * sizeof *first);
+  for (int step = 0; step < 2; step++) {
+    CHECK_OK(
+        pl_ntxent(sweep, z_there, p->leaf_samples, p->temperature, true, &found.figures, dz_there));
+    CHECK_OK(options.device->get(step == 0 ? first : found.dz, dz_there, bytes));
+  }
+  assert_memory_equal(first, found.dz, bytes);
+  options.device->release(z_there);
+  options.device->release(dz_there);
   pl_pair_sweep_destroy(&sweep);
   pl_free(first);
   return found;

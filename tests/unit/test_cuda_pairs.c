@@ -36,8 +36,15 @@ static batch make_batch_of(const problem *p, pl_dtype type) {
 }
 
 static void run_step(pl_clip_loss *loss, const problem *p, const batch *b, solution *s) {
-  CHECK_OK(pl_clip(loss, b->x, b->y, log(p->scale), p->bias, true, &s->figures, s->dx, s->dy,
-                   &s->dlog_scale, &s->dbias));
+  size_t bytes = floats_of(p) * sizeof(float);
+  void *x = cuda_test_place(b->x, bytes), *y = cuda_test_place(b->y, bytes);
+  void *dx = cuda_test_place(NULL, bytes), *dy = cuda_test_place(NULL, bytes);
+  CHECK_OK(pl_clip(loss, x, y, log(p->scale), p->bias, true, &s->figures, dx, dy, &s->dlog_scale,
+                   &s->dbias));
+  cuda_test_take(s->dx, dx, bytes);
+  cuda_test_take(s->dy, dy, bytes);
+  pl_cuda_backend()->device->release(x);
+  pl_cuda_backend()->device->release(y);
 }
 
 /* Twice: the second step finds buffers full of the first one's numbers. */
