@@ -1,4 +1,5 @@
-/* The loader: threads of their own read, decode and augment leaves ahead of the compute.
+/* The loader: threads of their own read, decode and augment leaves ahead of the compute; or pack
+ * what a device then makes the views of.
  *
  * It serves a fixed sequence: step by step this rank's leaves [first_leaf, first_leaf + leaves) of
  * the batch, `passes` times over in each step (2 with recomputed activations: the pixels come out

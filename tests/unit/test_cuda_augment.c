@@ -209,29 +209,38 @@ static void odd_sizes(void **state) {
   }
 }
 
-/* Neither what else the leaf holds, nor how views are cut into those that scratch is for at once,
- * nor the number of the run shows in a view. Large ones are made two at a time. */
-static void company_changes_nothing(void **state) {
-  (void)state;
-  enum { VIEWS = 3 };
-  pl_augment_options options = options_of(700);
-  size_t n = view_elements(&options);
-  packed_source source[VIEWS];
-  float *together = pl_alloc(VIEWS * n, sizeof *together), *alone = pl_alloc(n, sizeof *alone);
-  for (int v = 0; v < VIEWS; v++) {
-    source[v] = plain(packed_image(9 + v, 8, (uint32_t)v));
-    source[v].params.flip = v == 1;
-    source[v].params.jitter = v == VIEWS - 1;
-    source[v].params.contrast = 0.5F;
-  }
-  make(&options, source, VIEWS, PL_F32, together);
-  for (int v = VIEWS - 1; v > 0; v--) {
-    make(&options, &source[v], 1, PL_F32, alone);
-    assert_memory_equal(alone, together + (size_t)v * n, n * sizeof *alone);
-  }
-  for (int v = 0; v < VIEWS; v++) pl_image_free(&source[v].image);
+/* The last of the views is the same bits when it is made alone. */
+static void check_alone(const pl_augment_options *options, const packed_source *source,
+                        size_t views) {
+  size_t n = view_elements(options);
+  float *together = pl_alloc(views * n, sizeof *together), *alone = pl_alloc(n, sizeof *alone);
+  make(options, source, views, PL_F32, together);
+  make(options, &source[views - 1], 1, PL_F32, alone);
+  assert_memory_equal(alone, together + (views - 1) * n, n * sizeof *alone);
   pl_free(together);
   pl_free(alone);
+}
+
+/* Neither what else the leaf holds, nor how views are cut into those that scratch is for at once,
+ * shows in a view: large ones are made two at a time. */
+static void company_changes_nothing(void **state) {
+  (void)state;
+  pl_augment_options options = options_of(40);
+  packed_source source[MOST];
+  for (int v = 0; v < MOST; v++) {
+    source[v] = plain(packed_image(9 + v, 8, (uint32_t)v));
+    source[v].params.flip = v % 2 == 1;
+    source[v].params.jitter = v % 3 == 1;
+    source[v].params.contrast = 0.5F;
+    source[v].params.blur = v == MOST - 1;
+    source[v].params.sigma = 1;
+  }
+  assert_true(source[MOST - 1].params.jitter);
+  check_alone(&options, source, MOST);
+  options = options_of(700);
+  for (int v = 0; v < 3; v++) source[v].params.jitter = false;
+  check_alone(&options, source, 3);
+  for (int v = 0; v < MOST; v++) pl_image_free(&source[v].image);
 }
 
 static void bf16_is_f32_rounded(void **state) {
