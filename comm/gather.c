@@ -3,6 +3,7 @@
 #include "comm/reduce.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
+#include "runtime/tensor/image.h"
 
 /* Where a block's bytes start in the gathered vector; defined for one past the last block. */
 typedef size_t (*block_place)(const pl_space *space, int64_t block);
@@ -28,15 +29,20 @@ static void close_gather(bucket_gather *gather) {
   pl_free((void *)gather->request);
 }
 
+/* Where a rank's piece of a bucket starts in the vector, and how long it is. */
+static size_t piece_of(const bucket_gather *gather, int bucket, int rank, size_t *bytes) {
+  int64_t first, count;
+  pl_space_bucket_part(gather->space, bucket, pl_comm_size(gather->comm), rank, &first, &count);
+  size_t start = gather->place(gather->space, first);
+  *bytes = gather->place(gather->space, first + count) - start;
+  return start;
+}
+
 /* Starts gathering a bucket whose own piece is in its place in the vector. */
 static pl_status start_bucket(bucket_gather *gather, int bucket) {
-  int ranks = pl_comm_size(gather->comm);
   const char *own = NULL;
-  for (int k = 0; k < ranks; k++) {
-    int64_t first, count;
-    pl_space_bucket_part(gather->space, bucket, ranks, k, &first, &count);
-    size_t start = gather->place(gather->space, first);
-    gather->bytes[k] = gather->place(gather->space, first + count) - start;
+  for (int k = 0; k < pl_comm_size(gather->comm); k++) {
+    size_t start = piece_of(gather, bucket, k, &gather->bytes[k]);
     if (k == pl_comm_rank(gather->comm)) own = gather->vector + start;
   }
   int64_t first = pl_space_bucket(gather->space, bucket)->first_block;
@@ -49,23 +55,6 @@ static pl_status wait_for_buckets(bucket_gather *gather) {
     PL_TRY(pl_comm_wait(gather->comm, &gather->request[b]));
   }
   return PL_OK;
-}
-
-pl_status pl_image_gather(pl_comm *comm, const pl_space *space, const pl_slice *slice,
-                          const float *master, void *image) {
-  pl_status status = PL_OK;
-  bucket_gather gather = {
-      .comm = comm, .space = space, .place = pl_space_block_offset, .vector = image};
-  PL_TRY_OR(done, status, open_gather(&gather));
-  for (int b = 0; b < pl_space_buckets(space); b++) {
-    pl_slice_to_image(space, slice, b, master, image);
-    PL_TRY_OR(done, status, start_bucket(&gather, b));
-    PL_TRY_OR(done, status, pl_comm_progress(comm));
-  }
-  status = wait_for_buckets(&gather);
-done:
-  close_gather(&gather);
-  return status;
 }
 
 static size_t hash_place(const pl_space *space, int64_t block) {
@@ -96,5 +85,98 @@ pl_status pl_slice_hash(pl_comm *comm, const pl_space *space, const pl_slice *sl
 done:
   close_gather(&gather);
   pl_free(hashes);
+  return status;
+}
+
+/* ---- the compute image ---- */
+
+struct pl_image_gather {
+  pl_comm *comm;
+  const pl_device *device;
+  const pl_space *space;
+  const pl_slice *slice;
+  pl_image_map *map;
+  char *pinned; /* (image bytes) on the host; NULL where the device is that, and for one rank */
+  uint64_t *tickets; /* (buckets): this rank's pieces on their way there */
+};
+
+static pl_status set_up(pl_image_gather *gather) {
+  void *pinned = NULL;
+  PL_TRY(pl_image_map_create(gather->device, gather->space, gather->slice, &gather->map));
+  gather->tickets = pl_alloc((size_t)pl_space_buckets(gather->space), sizeof *gather->tickets);
+  if (!gather->tickets) return PL_E_INTERNAL;
+  if (gather->device->is_host || gather->slice->ranks == 1) return PL_OK;
+  PL_TRY(gather->device->alloc_host(pl_space_image_bytes(gather->space), &pinned));
+  gather->pinned = pinned;
+  return PL_OK;
+}
+
+pl_status pl_image_gather_create(pl_comm *comm, const pl_device *device, const pl_space *space,
+                                 const pl_slice *slice, pl_image_gather **out) {
+  pl_image_gather *gather = pl_alloc(1, sizeof *gather);
+  if (!gather) return PL_E_INTERNAL;
+  *gather = (pl_image_gather){.comm = comm, .device = device, .space = space, .slice = slice};
+  pl_status status = set_up(gather);
+  if (status != PL_OK) pl_image_gather_destroy(&gather);
+  *out = gather;
+  return status;
+}
+
+void pl_image_gather_destroy(pl_image_gather **gather) {
+  pl_image_gather *g = *gather;
+  if (!g) return;
+  g->device->release_host(g->pinned);
+  pl_free(g->tickets);
+  pl_image_map_destroy(&g->map);
+  pl_free(g);
+  *gather = NULL;
+}
+
+/* Each bucket goes as soon as it is converted. */
+static pl_status gather_in_place(pl_image_gather *g, bucket_gather *buckets, const float *master) {
+  for (int b = 0; b < pl_space_buckets(g->space); b++) {
+    PL_TRY(pl_image_write(g->map, b, master, buckets->vector));
+    PL_TRY(start_bucket(buckets, b));
+    PL_TRY(pl_comm_progress(g->comm));
+  }
+  return wait_for_buckets(buckets);
+}
+
+/* This rank's pieces are fetched, exchanged in pinned memory, and everybody's put in place. */
+static pl_status gather_by_host(pl_image_gather *g, bucket_gather *buckets, const float *master,
+                                char *image) {
+  int count = pl_space_buckets(g->space), rank = g->slice->rank;
+  for (int b = 0; b < count; b++) {
+    size_t bytes, start = piece_of(buckets, b, rank, &bytes);
+    PL_TRY(pl_image_write(g->map, b, master, image));
+    PL_TRY(g->device->start_get(g->pinned + start, image + start, bytes, &g->tickets[b]));
+  }
+  for (int b = 0; b < count; b++) {
+    PL_TRY(g->device->await_get(g->tickets[b]));
+    PL_TRY(start_bucket(buckets, b));
+    PL_TRY(pl_comm_progress(g->comm));
+  }
+  for (int b = 0; b < count; b++) {
+    const pl_bucket *bucket = pl_space_bucket(g->space, b);
+    size_t start = pl_space_block_offset(g->space, bucket->first_block);
+    size_t end = pl_space_block_offset(g->space, bucket->first_block + bucket->blocks);
+    PL_TRY(pl_comm_wait(g->comm, &buckets->request[b]));
+    PL_TRY(g->device->put_pinned(image + start, g->pinned + start, end - start));
+  }
+  return PL_OK;
+}
+
+pl_status pl_image_gather_run(pl_image_gather *gather, const float *master, void *image) {
+  if (gather->slice->ranks == 1) return pl_image_write_all(gather->map, master, image);
+  pl_status status;
+  bucket_gather buckets = {.comm = gather->comm,
+                           .space = gather->space,
+                           .place = pl_space_block_offset,
+                           .vector = gather->pinned ? gather->pinned : image};
+  PL_TRY_OR(done, status, open_gather(&buckets));
+  status = gather->pinned ? gather_by_host(gather, &buckets, master, image)
+                          : gather_in_place(gather, &buckets, master);
+done:
+  close_gather(&buckets);
   return status;
 }

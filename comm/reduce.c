@@ -9,26 +9,40 @@
 
 enum { BLOCK_BYTES = PL_BLOCK * (int)sizeof(float) };
 
+/* Buckets that may be on their way from the device when another one is complete, before the oldest
+ * of them is waited for: the device then has work left while its exchange is started. That is not
+ * done whenever it has arrived, because exchanges between two ranks must start in the same order on
+ * both, those of sums over ranks among them. */
+enum { FETCHED_AHEAD = 2 };
+
 /* One bucket of the running step. */
 typedef struct bucket_state {
   int missing;         /* parameters that are not complete yet */
+  uint64_t ticket;     /* its way from the device */
   float *received;     /* (ranks, blocks of this rank's piece, PL_BLOCK), inside pl_grad_reduce */
   pl_request *request; /* NULL before its start and after its end */
 } bucket_state;
 
 struct pl_grad_reduce {
   pl_comm *comm;
+  const pl_device *device;
   const pl_space *space;
   const pl_slice *slice;
-  bucket_state *bucket;  /* (buckets) */
-  bool *complete;        /* (parameters) of the running step */
-  float *received;       /* (ranks, slice->blocks, PL_BLOCK), bucket after bucket: together about
-                            one more gradient vector; NULL for one rank */
-  size_t *arrays;        /* (4, ranks): sizes and offsets of an exchange while it is started */
-  int started;           /* buckets */
-  const float *gradient; /* the vector of the running step; NULL before its first parameter */
+  bucket_state *bucket;   /* (buckets) */
+  bool *complete;         /* (parameters) of the running step */
+  int *order;             /* (buckets): as they were completed */
+  int completed, started; /* so many of them */
+  float *gradient;        /* the vector of the running step; NULL before its first parameter */
+  size_t *arrays;         /* (4, ranks): sizes and offsets of an exchange while it is started */
   double wait_ms;
   size_t sent_bytes; /* of every step: the cut does not change */
+
+  /* NULL for one rank, and those that are pinned where the device is the host. */
+  float *sent;     /* (elements), pinned: the gradient as it was fetched */
+  float *received; /* (ranks, slice->blocks, PL_BLOCK), bucket after bucket: together about one more
+                      gradient vector */
+  float *sum;      /* (slice->blocks, PL_BLOCK) in memory of the device */
+  float *host_sum; /* the same, pinned */
 };
 
 static int64_t piece_blocks(const pl_slice *slice, int bucket) {
@@ -41,24 +55,40 @@ static void reset(pl_grad_reduce *reduce) {
     reduce->bucket[b].missing = pl_space_bucket(reduce->space, b)->params;
   }
   memset(reduce->complete, 0, (size_t)pl_space_params(reduce->space) * sizeof *reduce->complete);
+  reduce->completed = 0;
   reduce->started = 0;
   reduce->gradient = NULL;
 }
 
-static pl_status allocate(pl_grad_reduce *reduce) {
-  const pl_space *space = reduce->space;
-  size_t ranks = (size_t)reduce->slice->ranks;
-  reduce->bucket = pl_alloc((size_t)pl_space_buckets(space), sizeof *reduce->bucket);
-  reduce->complete = pl_alloc((size_t)pl_space_params(space), sizeof *reduce->complete);
-  reduce->arrays = pl_alloc(4 * ranks, sizeof *reduce->arrays);
-  if (!reduce->bucket || !reduce->complete || !reduce->arrays) return PL_E_INTERNAL;
-  if (ranks == 1) return PL_OK;
-  reduce->received = pl_alloc(ranks * (size_t)reduce->slice->blocks, BLOCK_BYTES);
-  return reduce->received ? PL_OK : PL_E_INTERNAL;
+static pl_status allocate_pinned(pl_grad_reduce *reduce) {
+  void *memory = NULL;
+  PL_TRY(reduce->device->alloc_host((size_t)pl_space_blocks(reduce->space) * BLOCK_BYTES, &memory));
+  reduce->sent = memory;
+  PL_TRY(reduce->device->alloc_host((size_t)reduce->slice->blocks * BLOCK_BYTES, &memory));
+  reduce->host_sum = memory;
+  return PL_OK;
 }
 
-pl_status pl_grad_reduce_create(pl_comm *comm, const pl_space *space, const pl_slice *slice,
-                                pl_grad_reduce **out) {
+static pl_status allocate(pl_grad_reduce *reduce) {
+  const pl_space *space = reduce->space;
+  size_t ranks = (size_t)reduce->slice->ranks, buckets = (size_t)pl_space_buckets(space);
+  void *sum = NULL;
+  reduce->bucket = pl_alloc(buckets, sizeof *reduce->bucket);
+  reduce->order = pl_alloc(buckets, sizeof *reduce->order);
+  reduce->complete = pl_alloc((size_t)pl_space_params(space), sizeof *reduce->complete);
+  reduce->arrays = pl_alloc(4 * ranks, sizeof *reduce->arrays);
+  if (!reduce->bucket || !reduce->order || !reduce->complete || !reduce->arrays)
+    return PL_E_INTERNAL;
+  if (ranks == 1) return PL_OK;
+  reduce->received = pl_alloc(ranks * (size_t)reduce->slice->blocks, BLOCK_BYTES);
+  if (!reduce->received) return PL_E_INTERNAL;
+  PL_TRY(reduce->device->alloc((size_t)reduce->slice->blocks * BLOCK_BYTES, &sum));
+  reduce->sum = sum;
+  return reduce->device->is_host ? PL_OK : allocate_pinned(reduce);
+}
+
+pl_status pl_grad_reduce_create(pl_comm *comm, const pl_device *device, const pl_space *space,
+                                const pl_slice *slice, pl_grad_reduce **out) {
   if (slice->ranks != pl_comm_size(comm) || slice->rank != pl_comm_rank(comm)) {
     return PL_FAIL(PL_E_INTERNAL, "the slice is that of rank %d of %d, not of rank %d of %d",
                    slice->rank, slice->ranks, pl_comm_rank(comm), pl_comm_size(comm));
@@ -66,6 +96,7 @@ pl_status pl_grad_reduce_create(pl_comm *comm, const pl_space *space, const pl_s
   pl_grad_reduce *reduce = pl_alloc(1, sizeof *reduce);
   if (!reduce) return PL_E_INTERNAL;
   reduce->comm = comm;
+  reduce->device = device;
   reduce->space = space;
   reduce->slice = slice;
   pl_status status = allocate(reduce);
@@ -86,18 +117,24 @@ pl_status pl_grad_reduce_create(pl_comm *comm, const pl_space *space, const pl_s
 }
 
 void pl_grad_reduce_destroy(pl_grad_reduce **reduce) {
-  if (!*reduce) return;
-  pl_free((*reduce)->bucket);
-  pl_free((*reduce)->complete);
-  pl_free((*reduce)->received);
-  pl_free((*reduce)->arrays);
-  pl_free(*reduce);
+  pl_grad_reduce *r = *reduce;
+  if (!r) return;
+  r->device->release_host(r->sent);
+  r->device->release_host(r->host_sum);
+  r->device->release(r->sum);
+  pl_free(r->received);
+  pl_free(r->arrays);
+  pl_free(r->complete);
+  pl_free(r->order);
+  pl_free(r->bucket);
+  pl_free(r);
   *reduce = NULL;
 }
 
-/* Starts the exchange of a complete bucket: every rank's piece straight from the gradient vector.
- */
-static pl_status start_bucket(pl_grad_reduce *reduce, int b) {
+/* Starts the exchange of the next bucket: every rank's piece straight from the gradient vector. */
+static pl_status start_next(pl_grad_reduce *reduce) {
+  int b = reduce->order[reduce->started++];
+  const float *from = reduce->sent ? reduce->sent : reduce->gradient;
   int ranks = reduce->slice->ranks;
   size_t *send_bytes = reduce->arrays;
   size_t *send_offset = reduce->arrays + ranks;
@@ -111,12 +148,26 @@ static pl_status start_bucket(pl_grad_reduce *reduce, int b) {
     recv_bytes[k] = (size_t)piece_blocks(reduce->slice, b) * BLOCK_BYTES;
     recv_offset[k] = (size_t)k * recv_bytes[k];
   }
-  return pl_comm_start_alltoall(reduce->comm, reduce->gradient, send_bytes, send_offset,
+  if (reduce->sent) PL_TRY(reduce->device->await_get(reduce->bucket[b].ticket));
+  return pl_comm_start_alltoall(reduce->comm, from, send_bytes, send_offset,
                                 reduce->bucket[b].received, recv_bytes, recv_offset,
                                 &reduce->bucket[b].request);
 }
 
-pl_status pl_grad_reduce_ready(pl_grad_reduce *reduce, const float *gradient, int param) {
+/* A complete bucket is exchanged at once, or once it and those before it have been fetched. */
+static pl_status complete_bucket(pl_grad_reduce *reduce, int b) {
+  reduce->order[reduce->completed++] = b;
+  if (reduce->slice->ranks == 1) return PL_OK;
+  if (!reduce->sent) return start_next(reduce);
+  const pl_bucket *bucket = pl_space_bucket(reduce->space, b);
+  int64_t first = bucket->first_block * PL_BLOCK;
+  PL_TRY(reduce->device->start_get(reduce->sent + first, reduce->gradient + first,
+                                   (size_t)bucket->blocks * BLOCK_BYTES,
+                                   &reduce->bucket[b].ticket));
+  return reduce->completed - reduce->started > FETCHED_AHEAD ? start_next(reduce) : PL_OK;
+}
+
+pl_status pl_grad_reduce_ready(pl_grad_reduce *reduce, float *gradient, int param) {
   const pl_param *p = pl_space_param(reduce->space, param);
   if (reduce->complete[param]) {
     return PL_FAIL(PL_E_INTERNAL, "the gradient of \"%s\" was completed twice", p->name);
@@ -126,15 +177,12 @@ pl_status pl_grad_reduce_ready(pl_grad_reduce *reduce, const float *gradient, in
   }
   reduce->gradient = gradient;
   reduce->complete[param] = true;
-  if (--reduce->bucket[p->bucket].missing == 0) {
-    reduce->started++;
-    if (reduce->slice->ranks > 1) PL_TRY(start_bucket(reduce, p->bucket));
-  }
+  if (--reduce->bucket[p->bucket].missing == 0) PL_TRY(complete_bucket(reduce, p->bucket));
   return pl_comm_progress(reduce->comm);
 }
 
 static pl_status check_complete(const pl_grad_reduce *reduce) {
-  if (reduce->started == pl_space_buckets(reduce->space)) return PL_OK;
+  if (reduce->completed == pl_space_buckets(reduce->space)) return PL_OK;
   int param = 0;
   while (reduce->complete[param]) param++;
   return PL_FAIL(PL_E_INTERNAL, "the gradient of \"%s\" was not completed",
@@ -142,29 +190,30 @@ static pl_status check_complete(const pl_grad_reduce *reduce) {
 }
 
 /* Puts the sum over ranks of this rank's piece of a bucket where it belongs in the slice. */
-static pl_status finish_bucket(pl_grad_reduce *reduce, int b, float *slice_gradient) {
-  const pl_slice *slice = reduce->slice;
-  size_t elements = (size_t)piece_blocks(slice, b) * PL_BLOCK;
-  float *to = slice_gradient + slice->bucket_offset[b] * PL_BLOCK;
-  if (slice->ranks == 1) {
-    const float *from =
-        reduce->gradient + pl_space_bucket(reduce->space, b)->first_block * PL_BLOCK;
-    memcpy(to, from, elements * sizeof *to);
-    return PL_OK;
-  }
+static pl_status finish_bucket(pl_grad_reduce *reduce, int b) {
+  size_t first = (size_t)reduce->slice->bucket_offset[b] * PL_BLOCK;
+  size_t elements = (size_t)piece_blocks(reduce->slice, b) * PL_BLOCK;
+  float *sum = (reduce->host_sum ? reduce->host_sum : reduce->sum) + first;
   double start = pl_now_ms();
   PL_TRY(pl_comm_wait(reduce->comm, &reduce->bucket[b].request));
   reduce->wait_ms += pl_now_ms() - start;
-  pl_tree_sum_f32(to, reduce->bucket[b].received, slice->ranks, elements, elements);
-  return PL_OK;
+  pl_tree_sum_f32(sum, reduce->bucket[b].received, reduce->slice->ranks, elements, elements);
+  if (!reduce->host_sum) return PL_OK;
+  return reduce->device->put_pinned(reduce->sum + first, sum, elements * sizeof *sum);
 }
 
-pl_status pl_grad_reduce_finish(pl_grad_reduce *reduce, float *slice_gradient) {
+pl_status pl_grad_reduce_finish(pl_grad_reduce *reduce, float **slice_gradient) {
   PL_TRY(check_complete(reduce));
   reduce->wait_ms = 0;
-  /* Backward completes the last parameters first: their buckets have been under way longest. */
-  for (int b = pl_space_buckets(reduce->space) - 1; b >= 0; b--) {
-    PL_TRY(finish_bucket(reduce, b, slice_gradient));
+  *slice_gradient = reduce->sum;
+  if (reduce->slice->ranks == 1) {
+    *slice_gradient = reduce->gradient; /* whose blocks lie in the order of the slice's */
+  } else {
+    double start = pl_now_ms();
+    while (reduce->started < reduce->completed) PL_TRY(start_next(reduce));
+    reduce->wait_ms += pl_now_ms() - start;
+    /* Those completed first have been under way longest. */
+    for (int i = 0; i < reduce->completed; i++) PL_TRY(finish_bucket(reduce, reduce->order[i]));
   }
   reset(reduce);
   return PL_OK;

@@ -24,12 +24,12 @@ static pl_status build(pl_comm *comm, const pl_backend *backend, pl_restored *r)
 }
 
 /* The weights that eval.weights names, into the image and the buffers that nets are loaded from. */
-static pl_status choose_weights(pl_comm *comm, pl_restored *r) {
+static pl_status choose_weights(pl_restored *r) {
   pl_state *state = &r->state;
   if (r->config.eval.weights != PL_CFG_WEIGHTS_AVERAGE) return PL_OK;
   memcpy(state->buffers, state->average_buffers,
          (size_t)pl_space_buffer_elements(state->space) * sizeof *state->buffers);
-  return pl_state_gather(comm, state, state->average, state->image);
+  return pl_state_gather(state, state->average, state->image);
 }
 
 pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrides, int count,
@@ -47,7 +47,7 @@ pl_status pl_restore(pl_comm *comm, const char *path, const char *const *overrid
   PL_TRY_OR(done, status, pl_device_open(comm, &out->config, &backend));
   PL_TRY_OR(done, status, pl_comm_agree(comm, build(comm, backend, out)));
   PL_TRY_OR(done, status, pl_state_load(comm, checkpoint, false, &out->state, NULL));
-  status = choose_weights(comm, out);
+  status = choose_weights(out);
 done:
   pl_checkpoint_close(&checkpoint);
   return status;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "comm/reduce.h"
 #include "launch/device.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
@@ -17,22 +16,29 @@ static size_t buffer_elements(const pl_state *state) {
   return (size_t)pl_space_buffer_elements(state->space);
 }
 
+/* Zeros in memory of the device. */
+static pl_status reserve_slice(const pl_state *state, float **out) {
+  void *vector = NULL;
+  PL_TRY(state->device->alloc(slice_elements(state) * sizeof **out, &vector));
+  *out = vector;
+  return PL_OK;
+}
+
 /* Seals and cuts the space and reserves memory for what it holds. */
-static pl_status reserve(const pl_comm *comm, const pl_config *config, pl_dtype precision,
+static pl_status reserve(pl_comm *comm, const pl_config *config, pl_dtype precision,
                          pl_state *state) {
   pl_space *space = state->space;
   PL_TRY(pl_space_seal(space, precision, (size_t)config->comm.bucket_bytes));
   PL_TRY(pl_slice_create(space, pl_comm_size(comm), pl_comm_rank(comm), &state->slice));
-  state->master = pl_alloc(slice_elements(state), sizeof *state->master);
-  state->buffers = pl_alloc(buffer_elements(state), sizeof *state->buffers);
-  if (!state->master || !state->buffers) return PL_E_INTERNAL;
+  PL_TRY(pl_image_gather_create(comm, state->device, space, state->slice, &state->gather));
+  PL_TRY(reserve_slice(state, &state->master));
   PL_TRY(state->device->alloc(pl_space_image_bytes(space), &state->image));
-  if (!state->device->is_host) state->host_image = pl_alloc(pl_space_image_bytes(space), 1);
-  if (!state->device->is_host && !state->host_image) return PL_E_INTERNAL;
+  state->buffers = pl_alloc(buffer_elements(state), sizeof *state->buffers);
+  if (!state->buffers) return PL_E_INTERNAL;
   if (config->optim.average == 0) return PL_OK;
-  state->average = pl_alloc(slice_elements(state), sizeof *state->average);
+  PL_TRY(reserve_slice(state, &state->average));
   state->average_buffers = pl_alloc(buffer_elements(state), sizeof *state->average_buffers);
-  return state->average && state->average_buffers ? PL_OK : PL_E_INTERNAL;
+  return state->average_buffers ? PL_OK : PL_E_INTERNAL;
 }
 
 pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_config *config,
@@ -51,36 +57,68 @@ pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_conf
 }
 
 void pl_state_free(pl_state *state) {
-  pl_free(state->host_image);
-  if (state->image) state->device->release(state->image);
+  if (!state->device) return;
+  state->device->release(state->image);
+  state->device->release(state->average);
+  state->device->release(state->master);
   pl_free(state->average_buffers);
   pl_free(state->buffers);
-  pl_free(state->average);
-  pl_free(state->master);
+  pl_image_gather_destroy(&state->gather);
   pl_slice_destroy(&state->slice);
   pl_space_destroy(&state->space);
   *state = (pl_state){0};
 }
 
-pl_status pl_state_gather(pl_comm *comm, const pl_state *state, const float *values, void *image) {
-  if (state->device->is_host)
-    return pl_image_gather(comm, state->space, state->slice, values, image);
-  PL_TRY(pl_image_gather(comm, state->space, state->slice, values, state->host_image));
-  return state->device->put(image, state->host_image, pl_space_image_bytes(state->space));
+/* ---- a slice's vector for the host ---- */
+
+/* Where the host reads or writes `vector`, of the slice: there, or room for a copy. */
+static pl_status open_view(const pl_state *state, float *vector, float **view) {
+  *view = state->device->is_host ? vector : pl_alloc(slice_elements(state), sizeof *vector);
+  return *view ? PL_OK : PL_E_INTERNAL;
 }
 
-void pl_state_start_average(pl_state *state) {
-  if (!state->average) return;
-  memcpy(state->average, state->master, slice_elements(state) * sizeof *state->average);
+static pl_status fetch_view(const pl_state *state, const float *vector, float *view) {
+  if (view == vector) return PL_OK;
+  return state->device->get(view, vector, slice_elements(state) * sizeof *view);
+}
+
+static pl_status put_view(const pl_state *state, float *vector, const float *view) {
+  if (view == vector) return PL_OK;
+  return state->device->put(vector, view, slice_elements(state) * sizeof *view);
+}
+
+static void close_view(const pl_state *state, float **view) {
+  if (!state->device->is_host) pl_free(*view);
+  *view = NULL;
+}
+
+/* ---- what moves it ---- */
+
+pl_status pl_state_gather(const pl_state *state, const float *values, void *image) {
+  return pl_image_gather_run(state->gather, values, image);
+}
+
+pl_status pl_state_start_average(pl_state *state) {
+  if (!state->average) return PL_OK;
   memcpy(state->average_buffers, state->buffers,
          buffer_elements(state) * sizeof *state->average_buffers);
+  return state->device->copy(state->average, state->master,
+                             slice_elements(state) * sizeof *state->average);
+}
+
+static pl_status fill_initial(pl_state *state, uint64_t seed) {
+  float *values;
+  PL_TRY(open_view(state, state->master, &values));
+  pl_slice_init_params(state->space, state->slice, seed, values);
+  pl_space_init_buffers(state->space, state->buffers);
+  pl_status status = put_view(state, state->master, values);
+  close_view(state, &values);
+  return status == PL_OK ? pl_state_start_average(state) : status;
 }
 
 pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed) {
-  pl_slice_init_params(state->space, state->slice, seed, state->master);
-  pl_space_init_buffers(state->space, state->buffers);
-  pl_state_start_average(state);
-  return pl_state_gather(comm, state, state->master, state->image);
+  PL_TRY(pl_comm_agree(comm, fill_initial(state, seed)));
+  return pl_state_gather(state, state->master, state->image);
 }
 
 pl_status pl_state_follow(pl_state *state, double decay) {
@@ -93,15 +131,28 @@ pl_status pl_state_follow(pl_state *state, double decay) {
                          buffer_elements(state), rate);
 }
 
+/* One view serves all vectors. */
+static pl_status hash_sliced(pl_comm *comm, const pl_state *state,
+                             const pl_checkpoint_vectors *sliced, float *view, uint64_t *parts) {
+  for (int v = 0; v < sliced->count; v++) {
+    float *values = state->device->is_host ? sliced->values[v] : view;
+    PL_TRY(pl_comm_agree(comm, fetch_view(state, sliced->values[v], values)));
+    PL_TRY(pl_slice_hash(comm, state->space, state->slice, values, &parts[2 * v]));
+  }
+  return PL_OK;
+}
+
 pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,
                         char text[PL_CHECKPOINT_HASH]) {
   const pl_checkpoint_vectors sliced = pl_state_sliced(state, optim);
   const pl_checkpoint_vectors replicated = pl_state_replicated(state);
   uint64_t parts[2 * 2 * PL_CHECKPOINT_VECTORS];
-  int count = 0;
-  for (int v = 0; v < sliced.count; v++, count++) {
-    PL_TRY(pl_slice_hash(comm, state->space, state->slice, sliced.values[v], &parts[2 * count]));
-  }
+  float *view;
+  PL_TRY(pl_comm_agree(comm, open_view(state, state->master, &view)));
+  pl_status status = hash_sliced(comm, state, &sliced, view, parts);
+  close_view(state, &view);
+  if (status != PL_OK) return status;
+  int count = sliced.count;
   for (int v = 0; v < replicated.count; v++, count++) {
     pl_hash128 hash = pl_hash(replicated.values[v], buffer_elements(state) * sizeof(float));
     parts[2 * count] = hash.low;
@@ -154,6 +205,29 @@ static void leave_out(const pl_comm *comm, const pl_checkpoint_vectors *held,
   *vectors = kept;
 }
 
+/* Reads vectors over the slice by way of views, which are NULL before and after. */
+static pl_status read_by_views(const pl_checkpoint *checkpoint, const pl_state *state,
+                               const pl_checkpoint_vectors *sliced,
+                               const pl_checkpoint_vectors *replicated,
+                               pl_checkpoint_vectors *views) {
+  for (int v = 0; v < sliced->count; v++)
+    PL_TRY(open_view(state, sliced->values[v], &views->values[v]));
+  PL_TRY(pl_checkpoint_read(checkpoint, state->space, state->slice, views, replicated));
+  for (int v = 0; v < sliced->count; v++)
+    PL_TRY(put_view(state, sliced->values[v], views->values[v]));
+  return PL_OK;
+}
+
+static pl_status read_state(const pl_checkpoint *checkpoint, const pl_state *state,
+                            const pl_checkpoint_vectors *sliced,
+                            const pl_checkpoint_vectors *replicated) {
+  pl_checkpoint_vectors views = *sliced;
+  memset(views.values, 0, sizeof views.values);
+  pl_status status = read_by_views(checkpoint, state, sliced, replicated, &views);
+  for (int v = 0; v < views.count; v++) close_view(state, &views.values[v]);
+  return status;
+}
+
 pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, bool lenient,
                         pl_state *state, pl_optim *optim) {
   pl_checkpoint_vectors sliced = pl_state_sliced(state, optim);
@@ -162,9 +236,9 @@ pl_status pl_state_load(pl_comm *comm, const pl_checkpoint *checkpoint, bool len
     leave_out(comm, pl_checkpoint_sliced(checkpoint), &sliced);
     leave_out(comm, pl_checkpoint_replicated(checkpoint), &replicated);
   }
-  PL_TRY(pl_comm_agree(
-      comm, pl_checkpoint_read(checkpoint, state->space, state->slice, &sliced, &replicated)));
-  if (!holds(&sliced, "average")) pl_state_start_average(state);
+  pl_status status = read_state(checkpoint, state, &sliced, &replicated);
+  if (status == PL_OK && !holds(&sliced, "average")) status = pl_state_start_average(state);
+  PL_TRY(pl_comm_agree(comm, status));
   state->step = pl_checkpoint_get_manifest(checkpoint)->step;
-  return pl_state_gather(comm, state, state->master, state->image);
+  return pl_state_gather(state, state->master, state->image);
 }

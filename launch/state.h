@@ -3,7 +3,7 @@
 #ifndef LAUNCH_STATE_H
 #define LAUNCH_STATE_H
 
-#include "comm/comm.h"
+#include "comm/reduce.h"
 #include "models/method.h"
 #include "runtime/config/config.h"
 #include "runtime/optim/optim.h"
@@ -11,9 +11,9 @@
 #include "runtime/tensor/space.h"
 
 /* Master parameters, their average and moments exist on the owner of each slice; buffers and the
- * compute image, which lies in memory of the device, are the same on all ranks. The average is
- * there with optim.average only, and is that of the parameters and of the buffers (running
- * statistics must fit the weights they are used with). */
+ * compute image are the same on all ranks. Sliced vectors and the image lie in memory of the
+ * device, buffers on the host. The average is there with optim.average only, and is that of the
+ * parameters and of the buffers (running statistics must fit the weights they are used with). */
 typedef struct pl_state {
   const pl_device *device;
   pl_space *space;        /* sealed; owned */
@@ -23,8 +23,8 @@ typedef struct pl_state {
   float *buffers;         /* (buffer elements) */
   float *average_buffers; /* likewise, or NULL */
   void *image;            /* (image bytes), on the device */
-  void *host_image;       /* where the image is gathered; NULL where that is `image` itself */
-  int64_t step;           /* steps done */
+  pl_image_gather *gather;
+  int64_t step; /* steps done */
 } pl_state;
 
 /* The configured method and the state that its parameters make up: space sealed and cut, memory
@@ -39,10 +39,10 @@ pl_status pl_state_init(pl_comm *comm, pl_state *state, uint64_t seed);
 
 /* Converts `values`, master or average, to compute types and gathers them on all ranks in `image`,
  * state->image or another of its size in memory of the device. Collective. */
-pl_status pl_state_gather(pl_comm *comm, const pl_state *state, const float *values, void *image);
+pl_status pl_state_gather(const pl_state *state, const float *values, void *image);
 
 /* Makes the average, if there is one, what it follows: its beginning. Not collective. */
-void pl_state_start_average(pl_state *state);
+pl_status pl_state_start_average(pl_state *state);
 
 /* After step number state->step (from 0) has moved the parameters: average += (1 - d) (values -
  * average) with d = min(decay, (1 + step) / (10 + step)), which lets young averages follow quickly
@@ -57,7 +57,8 @@ pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,
 
 /* What a checkpoint holds of the state: vectors over the slice ("params", the moments of `optim` by
  * their names, "average"), and vectors that all ranks hold alike ("buffers", "average_buffers").
- * They point into state and `optim`, which may be NULL. */
+ * They point into state and `optim`, which may be NULL: the first to memory of the device, the
+ * others to the host's. */
 pl_checkpoint_vectors pl_state_sliced(const pl_state *state, pl_optim *optim);
 pl_checkpoint_vectors pl_state_replicated(const pl_state *state);
 

@@ -3,7 +3,6 @@
  * host's memory; a step ends when all its work is done, on a GPU too. Not collective: rank 0
  * measures, other ranks return at once. */
 #include <stdio.h>
-#include <string.h>
 
 #include "launch/bench/bench.h"
 #include "launch/device.h"
@@ -19,6 +18,7 @@
 #include "runtime/cpu/cpu.h"
 #include "runtime/net/exec.h"
 #include "runtime/optim/optim.h"
+#include "runtime/tensor/image.h"
 
 enum { STEPS_MAX = 10000, STEPS_LEAST = 3, BUCKET_BYTES = 4 << 20 };
 
@@ -48,12 +48,13 @@ typedef struct bench {
   pl_slice *slice;
   pl_optim *optim;
   pl_gradsum *sums;
-  float *master, *gradient, *buffers;
-  void *image;
-  void *device_image; /* the same where the kernels read it */
-  float *pictures;    /* one leaf's, used for all */
-  int32_t *tokens;    /* the same for texts */
-  void *out, *dout;   /* (leaves * rows, features) f32, on the device */
+  pl_image_map *map;
+  float *buffers;
+  float *pictures; /* one leaf's, used for all */
+  int32_t *tokens; /* the same for texts */
+  /* In memory of the backend's device. */
+  void *master, *image;
+  void *out, *dout; /* (leaves * rows, features) f32 */
   int64_t step;
   double *times; /* (STEPS_MAX): ms of the steps measured */
   int count;
@@ -134,7 +135,7 @@ static pl_status compile(bench *b) {
   PL_TRY(pl_slice_create(b->space, 1, 0, &b->slice));
   PL_TRY(pl_gradsum_create(b->backend->device, b->space, b->leaves, PL_TREE_WHOLE, &b->sums));
   pl_optim_options sgd = {.kind = PL_OPTIM_SGD, .momentum = 0.9, .weight_decay = 1e-4};
-  return pl_optim_create(&pl_host_device, b->space, b->slice, &b->ranks, &sgd, &b->optim);
+  return pl_optim_create(b->backend->device, b->space, b->slice, &b->ranks, &sgd, &b->optim);
 }
 
 static void fill_normal(float *values, size_t n, float scale, uint32_t stream) {
@@ -142,10 +143,18 @@ static void fill_normal(float *values, size_t n, float scale, uint32_t stream) {
   for (size_t i = 0; i < n; i++) values[i] = scale * pl_random_normal(&random);
 }
 
-static pl_status refresh_image(bench *b) {
-  for (int i = 0; i < pl_space_buckets(b->space); i++)
-    pl_slice_to_image(b->space, b->slice, i, b->master, b->image);
-  return b->backend->device->put(b->device_image, b->image, pl_space_image_bytes(b->space));
+static pl_status make_parameters(bench *b) {
+  const pl_device *device = b->backend->device;
+  size_t elements = (size_t)pl_space_elements(b->space);
+  PL_TRY(pl_image_map_create(device, b->space, b->slice, &b->map));
+  PL_TRY(device->alloc(elements * sizeof(float), &b->master));
+  PL_TRY(device->alloc(pl_space_image_bytes(b->space), &b->image));
+  float *values = pl_alloc(elements, sizeof *values);
+  if (!values) return PL_E_INTERNAL;
+  pl_slice_init_params(b->space, b->slice, 1, values);
+  pl_status status = device->put(b->master, values, elements * sizeof *values);
+  pl_free(values);
+  return status == PL_OK ? pl_image_write_all(b->map, b->master, b->image) : status;
 }
 
 /* The outputs' gradient. */
@@ -159,28 +168,21 @@ static pl_status make_slope(bench *b, size_t n) {
 }
 
 static pl_status make_values(bench *b) {
-  size_t elements = (size_t)pl_space_elements(b->space);
   size_t pictures = (size_t)rows_of(b) * (size_t)pl_shape_elements(pl_net_input_shape(b->net));
   size_t out = (size_t)b->leaves * (size_t)rows_of(b) * (size_t)pl_net_output_features(b->net);
-  b->master = pl_alloc(elements, sizeof *b->master);
-  b->gradient = pl_alloc(elements, sizeof *b->gradient);
   b->buffers = pl_alloc((size_t)pl_space_buffer_elements(b->space), sizeof *b->buffers);
-  b->image = pl_alloc(pl_space_image_bytes(b->space), 1);
   b->pictures = pl_alloc(pictures, sizeof *b->pictures);
   b->tokens = pl_alloc(pictures, sizeof *b->tokens);
-  PL_TRY(b->backend->device->alloc(pl_space_image_bytes(b->space), &b->device_image));
   PL_TRY(b->backend->device->alloc(out * sizeof(float), &b->out));
   PL_TRY(b->backend->device->alloc(out * sizeof(float), &b->dout));
-  if (!b->master || !b->gradient || !b->buffers || !b->image || !b->pictures || !b->tokens)
-    return PL_E_INTERNAL;
+  if (!b->buffers || !b->pictures || !b->tokens) return PL_E_INTERNAL;
   fill_normal(b->pictures, pictures, 1, 0);
   pl_random random = pl_random_stream(1, PL_RANDOM_TEST, 2, 0, 0);
   for (size_t i = 0; i < pictures; i++)
     b->tokens[i] = (int32_t)pl_random_below(&random, (uint64_t)b->vocabulary);
   PL_TRY(make_slope(b, out));
-  pl_slice_init_params(b->space, b->slice, 1, b->master);
   pl_space_init_buffers(b->space, b->buffers);
-  return refresh_image(b);
+  return make_parameters(b);
 }
 
 static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
@@ -192,14 +194,12 @@ static pl_status fetch(void *context, int64_t leaf, pl_exec_input *input) {
 
 static pl_status train_step(bench *b) {
   double norm;
-  PL_TRY(pl_net_load(b->net, b->device_image, b->buffers));
+  PL_TRY(pl_net_load(b->net, b->image, b->buffers));
   pl_exec_draw(b->exec, 1, (uint32_t)b->step, 0);
   PL_TRY(pl_exec_forward(b->exec, fetch, b, b->out, b->buffers));
   PL_TRY(pl_exec_backward(b->exec, fetch, b, b->dout, b->sums));
-  memcpy(b->gradient, pl_gradsum_total(b->sums),
-         (size_t)pl_space_elements(b->space) * sizeof *b->gradient);
-  PL_TRY(pl_optim_step(b->optim, 0.01, b->step++, b->master, b->gradient, &norm));
-  PL_TRY(refresh_image(b));
+  PL_TRY(pl_optim_step(b->optim, 0.01, b->step++, b->master, pl_gradsum_total(b->sums), &norm));
+  PL_TRY(pl_image_write_all(b->map, b->master, b->image));
   return b->backend->device->finish();
 }
 
@@ -317,11 +317,12 @@ static pl_status run(void *state, pl_comm *comm) {
 
 static void release(void *state) {
   bench *b = state;
-  void *blocks[] = {b->master, b->gradient, b->buffers, b->image, b->pictures, b->tokens, b->times};
+  void *blocks[] = {b->buffers, b->pictures, b->tokens, b->times};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) pl_free(blocks[i]);
-  void *on_device[] = {b->device_image, b->out, b->dout};
+  void *on_device[] = {b->master, b->image, b->out, b->dout};
   for (size_t i = 0; b->backend && i < sizeof on_device / sizeof *on_device; i++)
     b->backend->device->release(on_device[i]);
+  pl_image_map_destroy(&b->map);
   pl_optim_destroy(&b->optim);
   pl_gradsum_destroy(&b->sums);
   pl_slice_destroy(&b->slice);

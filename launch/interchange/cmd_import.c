@@ -112,6 +112,7 @@ static pl_status save_state(importing *m, const char *config_yaml) {
   const pl_saver_setup setup = {.comm = m->comm,
                                 .space = m->state.space,
                                 .slice = m->state.slice,
+                                .device = m->state.device,
                                 .vectors = pl_state_sliced(&m->state, m->optim),
                                 .replicated = pl_state_replicated(&m->state),
                                 .parent = parent,

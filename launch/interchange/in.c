@@ -181,7 +181,7 @@ pl_status pl_interchange_load(const char *path, const pl_safetensors *file,
   if (!values) return PL_E_INTERNAL;
   pl_status status = load_params(path, file, plan, state, values);
   if (status == PL_OK) status = load_buffers(path, file, plan, state);
-  if (status == PL_OK) pl_state_start_average(state);
+  if (status == PL_OK) status = pl_state_start_average(state);
   pl_free(values);
   return status;
 }

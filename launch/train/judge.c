@@ -25,7 +25,7 @@ static pl_status compile_nets(pl_training *t, unsigned ways) {
 pl_status pl_training_load_nets(pl_training *t, unsigned ways) {
   const pl_state *s = &t->state;
   PL_TRY(pl_comm_agree(t->comm, compile_nets(t, ways)));
-  if (averaged(t)) PL_TRY(pl_state_gather(t->comm, s, s->average, t->average_image));
+  if (averaged(t)) PL_TRY(pl_state_gather(s, s->average, t->average_image));
   return pl_comm_agree(t->comm,
                        pl_judge_nets_load(&t->nets, averaged(t) ? t->average_image : s->image,
                                           averaged(t) ? s->average_buffers : s->buffers));

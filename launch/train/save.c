@@ -56,6 +56,7 @@ pl_status pl_training_saver_prepare(pl_training *t) {
   pl_saver_setup setup = {.comm = t->comm,
                           .space = t->state.space,
                           .slice = t->state.slice,
+                          .device = t->state.device,
                           .vectors = pl_state_sliced(&t->state, t->optim),
                           .replicated = pl_state_replicated(&t->state),
                           .parent = t->folder.checkpoints,

@@ -213,11 +213,8 @@ pl_status pl_saver_start(pl_saver *s, const pl_checkpoint_manifest *about) {
   double finished = pl_now_ms();
   pl_status status = s->rank == 0 ? pl_saver_copy_about(&s->copy, about) : PL_OK;
   s->copy.about.step = about->step;
-  if (status == PL_OK) {
-    pl_saver_copy_state(&s->copy, &s->setup);
-  } else {
-    s->reason = *pl_last_reason();
-  }
+  if (status == PL_OK) status = pl_saver_copy_state(&s->copy, &s->setup);
+  if (status != PL_OK) s->reason = *pl_last_reason();
   s->saves++;
   s->saving = true;
   set_phase(s, status == PL_OK ? PL_SAVE_WRITING : PL_SAVE_FAILED);

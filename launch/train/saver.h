@@ -13,6 +13,7 @@
 #include "comm/comm.h"
 #include "runtime/config/config.h"
 #include "runtime/store/checkpoint.h"
+#include "runtime/tensor/device.h"
 
 typedef struct pl_saver pl_saver;
 
@@ -21,8 +22,9 @@ typedef struct pl_saver_setup {
   pl_comm *comm;
   const pl_space *space;
   const pl_slice *slice;
-  pl_checkpoint_vectors vectors;    /* live ones, over the slice */
-  pl_checkpoint_vectors replicated; /* live ones, the same on all ranks */
+  const pl_device *device;
+  pl_checkpoint_vectors vectors;    /* live ones, over the slice, in memory of the device */
+  pl_checkpoint_vectors replicated; /* live ones, the same on all ranks, on the host */
   const char *parent;               /* folder of the checkpoints; cleaned at creation */
   int64_t keep;                     /* newest checkpoints kept */
   const char *metric;               /* the best by it is kept too; "": none */

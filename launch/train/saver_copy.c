@@ -52,9 +52,19 @@ static void copy_vectors(const pl_checkpoint_vectors *from, const pl_checkpoint_
   }
 }
 
-void pl_saver_copy_state(pl_saver_copy *copy, const pl_saver_setup *setup) {
-  copy_vectors(&setup->vectors, &copy->sliced, copy->slice_floats);
+static pl_status fetch_vectors(const pl_device *device, const pl_checkpoint_vectors *from,
+                               const pl_checkpoint_vectors *to, size_t floats) {
+  for (int v = 0; v < from->count; v++)
+    PL_TRY(device->get(to->values[v], from->values[v], floats * sizeof(float)));
+  return PL_OK;
+}
+
+pl_status pl_saver_copy_state(pl_saver_copy *copy, const pl_saver_setup *setup) {
   copy_vectors(&setup->replicated, &copy->replicated, copy->replicated_floats);
+  if (!setup->device->is_host)
+    return fetch_vectors(setup->device, &setup->vectors, &copy->sliced, copy->slice_floats);
+  copy_vectors(&setup->vectors, &copy->sliced, copy->slice_floats);
+  return PL_OK;
 }
 
 /* ---- the manifest ---- */

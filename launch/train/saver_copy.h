@@ -18,7 +18,7 @@ typedef struct pl_saver_copy {
 /* Makes room for the vectors of the setup. */
 pl_status pl_saver_copy_reserve(pl_saver_copy *copy, const pl_saver_setup *setup);
 /* Copies the vectors as they are now. */
-void pl_saver_copy_state(pl_saver_copy *copy, const pl_saver_setup *setup);
+pl_status pl_saver_copy_state(pl_saver_copy *copy, const pl_saver_setup *setup);
 /* Copies a manifest with all that it points to. */
 pl_status pl_saver_copy_about(pl_saver_copy *copy, const pl_checkpoint_manifest *about);
 void pl_saver_copy_free(pl_saver_copy *copy);

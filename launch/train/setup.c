@@ -25,7 +25,6 @@ void pl_training_free(pl_training *t) {
   pl_dataset_close(&t->bank);
   pl_free(t->ledger);
   pl_free(t->config_yaml);
-  pl_free(t->gradient);
   pl_free(t->buffers_before);
   pl_grad_reduce_destroy(&t->reduce);
   pl_gradsum_destroy(&t->sums);
@@ -73,8 +72,8 @@ static pl_status build_state(pl_training *t) {
                         &t->method));
   const pl_space *space = t->state.space;
   pl_optim_options options = pl_optim_settings(t->config);
-  PL_TRY(pl_optim_create(&pl_host_device, space, t->state.slice, pl_comm_ranks(t->comm), &options,
-                         &t->optim));
+  PL_TRY(pl_optim_create(t->backend->device, space, t->state.slice, pl_comm_ranks(t->comm),
+                         &options, &t->optim));
   pl_scalar_rule scalar[PL_SCALAR_RULES];
   int scalars = pl_method_scalars(t->method, scalar);
   for (int k = 0; k < scalars; k++) {
@@ -83,12 +82,11 @@ static pl_status build_state(pl_training *t) {
   }
   PL_TRY(pl_gradsum_create(t->backend->device, space, t->leaves,
                            pl_parts_levels(t->config, pl_comm_size(t->comm)), &t->sums));
-  PL_TRY(pl_grad_reduce_create(t->comm, space, t->state.slice, &t->reduce));
+  PL_TRY(pl_grad_reduce_create(t->comm, t->backend->device, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
   PL_TRY(pl_boundary_create(t->comm, &t->boundary));
-  t->gradient = pl_alloc((size_t)t->state.slice->blocks * PL_BLOCK, sizeof *t->gradient);
   t->buffers_before = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof *t->buffers_before);
-  return t->gradient && t->buffers_before ? PL_OK : PL_E_INTERNAL;
+  return t->buffers_before ? PL_OK : PL_E_INTERNAL;
 }
 
 /* ---- going on from a checkpoint ---- */

@@ -18,11 +18,12 @@ static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *input) {
 /* Moves the parameters, unless loss or gradient is not finite. */
 static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *report, bool *moved) {
   double start = pl_now_ms();
-  PL_TRY(pl_grad_reduce_finish(t->reduce, t->gradient));
+  float *gradient;
+  PL_TRY(pl_grad_reduce_finish(t->reduce, &gradient));
   double reduced = pl_now_ms();
   line->gradient_norm = NAN;
   if (isfinite(line->figures.loss)) {
-    PL_TRY(pl_optim_step(t->optim, line->lr, line->step, t->state.master, t->gradient,
+    PL_TRY(pl_optim_step(t->optim, line->lr, line->step, t->state.master, gradient,
                          &line->gradient_norm));
   }
   *moved = isfinite(line->gradient_norm);
@@ -30,7 +31,7 @@ static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *repo
   double updated = pl_now_ms();
   report->ms[PL_SPLIT_OPTIMIZER] = updated - reduced;
   if (*moved) {
-    PL_TRY(pl_state_gather(t->comm, &t->state, t->state.master, t->state.image));
+    PL_TRY(pl_state_gather(&t->state, t->state.master, t->state.image));
     PL_TRY(pl_method_load(t->method, t->state.image, t->state.buffers));
   }
   report->ms[PL_SPLIT_REDUCE] = pl_now_ms() - updated + reduced - start;

@@ -30,7 +30,6 @@ typedef struct pl_training {
   pl_optim *optim;
   pl_gradsum *sums;
   pl_grad_reduce *reduce;
-  float *gradient;       /* of the slice */
   float *buffers_before; /* running statistics before the step under way */
 
   pl_run_folder folder;

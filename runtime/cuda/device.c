@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/cuda/cuda.h"
+#include "runtime/cuda/fetch.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/launch.h"
 #include "runtime/cuda/recording.h"
@@ -14,6 +15,7 @@ static struct {
   cudaStream_t stream;
   cublasLtHandle_t blas;
   pl_staging staging;
+  pl_fetch fetch;
 } open_device;
 
 static bool tf32_allowed;
@@ -120,6 +122,7 @@ static pl_status make_handles(void) {
   PL_TRY(pl_cuda_check("a stream",
                        cudaStreamCreateWithFlags(&open_device.stream, cudaStreamNonBlocking)));
   PL_TRY(pl_staging_create(&open_device.staging));
+  PL_TRY(pl_fetch_create(&open_device.fetch));
   cublasStatus_t made = cublasLtCreate(&open_device.blas);
   if (made != CUBLAS_STATUS_SUCCESS)
     return PL_FAIL(PL_E_INTERNAL, "cuBLASLt says: %s", cublasLtGetStatusString(made));
@@ -129,6 +132,7 @@ static pl_status make_handles(void) {
 static void give_handles_back(void) {
   if (open_device.stream) cudaStreamSynchronize(open_device.stream);
   if (open_device.blas) cublasLtDestroy(open_device.blas);
+  pl_fetch_free(&open_device.fetch);
   pl_staging_free(&open_device.staging);
   if (open_device.stream) cudaStreamDestroy(open_device.stream);
   open_device.blas = NULL;
@@ -188,9 +192,14 @@ static pl_status cuda_alloc(size_t bytes, void **out) {
   return pl_cuda_check("clearing memory", cudaMemsetAsync(*out, 0, bytes, open_device.stream));
 }
 
+static void wait_for_all(void) {
+  if (open_device.stream) cudaStreamSynchronize(open_device.stream);
+  if (open_device.fetch.stream) cudaStreamSynchronize(open_device.fetch.stream);
+}
+
 static void cuda_release(void *memory) {
   if (!memory) return;
-  if (open_device.stream) cudaStreamSynchronize(open_device.stream);
+  wait_for_all();
   cudaFree(memory);
 }
 
@@ -230,6 +239,27 @@ static pl_status cuda_finish(void) {
   return pl_cuda_check("work on the device", cudaStreamSynchronize(open_device.stream));
 }
 
+static pl_status cuda_put_pinned(void *device, const void *pinned, size_t bytes) {
+  if (bytes == 0) return PL_OK;
+  return pl_cuda_check(
+      "copy to the device",
+      cudaMemcpyAsync(device, pinned, bytes, cudaMemcpyHostToDevice, open_device.stream));
+}
+
+static pl_status cuda_start_get(void *pinned, const void *device, size_t bytes, uint64_t *ticket) {
+  return pl_fetch_start(&open_device.fetch, open_device.stream, pinned, device, bytes, ticket);
+}
+
+static pl_status cuda_await_get(uint64_t ticket) {
+  return pl_fetch_await(&open_device.fetch, ticket);
+}
+
+static pl_status cuda_write_blocks(void *to, const pl_block_place *place, const float *from,
+                                   int64_t blocks) {
+  pl_launch_write_blocks(open_device.stream, to, place, from, blocks);
+  return pl_cuda_check("compute image", cudaGetLastError());
+}
+
 static pl_status cuda_add_f32(float *to, const float *from, size_t n) {
   pl_launch_add_f32(open_device.stream, to, from, n);
   return pl_cuda_check("sum", cudaGetLastError());
@@ -250,8 +280,12 @@ const pl_device pl_cuda_device = {.name = "cuda",
                                   .get = cuda_get,
                                   .copy = cuda_copy,
                                   .finish = cuda_finish,
+                                  .put_pinned = cuda_put_pinned,
+                                  .start_get = cuda_start_get,
+                                  .await_get = cuda_await_get,
                                   .add_f32 = cuda_add_f32,
                                   .add_f64 = cuda_add_f64,
+                                  .write_blocks = cuda_write_blocks,
                                   .optim = &pl_cuda_optim,
                                   .record_begin = pl_cuda_record_begin,
                                   .record_end = pl_cuda_record_end,

@@ -228,12 +228,20 @@ void pl_launch_softmax(pl_stream stream, pl_dtype type, const pl_softmax *softma
 void pl_launch_softmax_gradient(pl_stream stream, pl_dtype type, const pl_softmax *softmax, void *p,
                                 void *ds, const float *score, const float *slope);
 
+/* ---- image.cu ---- */
+
+struct pl_block_place; /* runtime/tensor/device.h, whose write_blocks this is */
+
+void pl_launch_write_blocks(pl_stream stream, void *to, const struct pl_block_place *place,
+                            const float *from, int64_t blocks);
+
 /* ---- optim.cu ---- */
 
 struct pl_optim_pass; /* runtime/optim/rule.h, whose engine these are */
 
 void pl_launch_optim_measure(pl_stream stream, const struct pl_optim_pass *pass, double *sums);
 void pl_launch_optim_update(pl_stream stream, const struct pl_optim_pass *pass);
+/* Arrays begin where those of pl_device do. */
 void pl_launch_scale(pl_stream stream, float *values, size_t n, float factor);
 void pl_launch_follow(pl_stream stream, float *average, const float *values, size_t n, float rate);
 

@@ -136,6 +136,7 @@ int pl_net_output_features(const pl_net *net) {
 }
 
 pl_status pl_net_load(pl_net *net, const void *image, const float *buffers) {
+  net->image = image;
   for (int i = 0; i < net->steps; i++) {
     pl_step *step = &net->step[i];
     if (!step->kernel) continue;

@@ -166,6 +166,5 @@ pl_status pl_exec_backward(pl_exec *exec, pl_exec_fetch fetch, void *context, co
   exec->ran_forward = false;
   const pl_pass pass = {
       .exec = exec, .fetch = fetch, .context = context, .dout = dout, .sums = sums};
-  PL_TRY(exec->options.recompute ? recompute_backward(&pass) : pl_pass_backward(&pass));
-  return pl_gradsum_flush(sums);
+  return exec->options.recompute ? recompute_backward(&pass) : pl_pass_backward(&pass);
 }

@@ -9,6 +9,7 @@
 typedef struct pl_section {
   bool ran; /* once, as it is: what libraries prepare at a first call is done */
   pl_recording *recording;
+  const void *image; /* what is recorded reads its parameters there */
 } pl_section;
 
 /* All memory is the device's, but for what is named otherwise. */

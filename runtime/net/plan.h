@@ -41,6 +41,7 @@ struct pl_net {
   pl_net_options options;
   pl_step *step;
   int steps;
+  const void *image;    /* the parameters that kernels were loaded with last */
   pl_dtype output_type; /* PL_F32 unless the backend can't write it, then the precision */
   bool *trains;         /* (values): whether the value depends on parameters */
   pl_place *value;      /* (values) */

@@ -52,6 +52,7 @@ static pl_status record(const pl_pass *pass, pl_section *section, pl_section_wor
   pl_exec *exec = pass->exec;
   PL_TRY(exec->device->record_begin());
   exec->recording = true;
+  section->image = exec->net->image;
   pl_status status = work(pass, a, b);
   exec->recording = false;
   if (status == PL_OK) return exec->device->record_end(&section->recording);
@@ -67,6 +68,7 @@ pl_status pl_section_run(const pl_pass *pass, pl_part_of_step part, int64_t inde
   pl_section *section =
       exec->section ? &exec->section[part * sections_of_part(exec) + index] : NULL;
   *noted = true;
+  if (section && section->image != exec->net->image) exec->device->forget(&section->recording);
   if (section && section->ran && !section->recording) {
     if (record(pass, section, work, a, b) != PL_OK) {
       PL_INFO("the device's work is not recorded but queued anew in each step: %s",

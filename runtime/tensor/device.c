@@ -4,6 +4,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
+#include "runtime/tensor/space.h"
 
 static pl_status host_alloc(size_t bytes, void **out) {
   *out = pl_alloc(bytes, 1);
@@ -16,6 +17,17 @@ static pl_status host_copy(void *to, const void *from, size_t bytes) {
 }
 
 static pl_status host_finish(void) { return PL_OK; }
+
+/* What is started is done at once. */
+static pl_status host_start_get(void *to, const void *from, size_t bytes, uint64_t *ticket) {
+  *ticket = 0;
+  return host_copy(to, from, bytes);
+}
+
+static pl_status host_await_get(uint64_t ticket) {
+  (void)ticket;
+  return PL_OK;
+}
 
 /* Small vectors are not worth waking the team. */
 enum { CHUNK = 1024, FEW = 16 * CHUNK };
@@ -36,6 +48,19 @@ static pl_status host_add_f64(double *restrict to, const double *restrict from, 
   return PL_OK;
 }
 
+static pl_status host_write_blocks(void *to, const pl_block_place *place, const float *from,
+                                   int64_t blocks) {
+#pragma omp parallel for schedule(static)
+  for (int64_t b = 0; b < blocks; b++) {
+    char *there = (char *)to + place[b].offset;
+    if (place[b].narrow)
+      pl_convert_f32_to_bf16((pl_bf16 *)(void *)there, from + b * PL_BLOCK, PL_BLOCK);
+    else
+      memcpy(there, from + b * PL_BLOCK, PL_BLOCK * sizeof *from);
+  }
+  return PL_OK;
+}
+
 const pl_device pl_host_device = {.name = "cpu",
                                   .is_host = true,
                                   .alloc = host_alloc,
@@ -46,8 +71,12 @@ const pl_device pl_host_device = {.name = "cpu",
                                   .get = host_copy,
                                   .copy = host_copy,
                                   .finish = host_finish,
+                                  .put_pinned = host_copy,
+                                  .start_get = host_start_get,
+                                  .await_get = host_await_get,
                                   .add_f32 = host_add_f32,
-                                  .add_f64 = host_add_f64};
+                                  .add_f64 = host_add_f64,
+                                  .write_blocks = host_write_blocks};
 
 pl_status pl_device_push_f64(const pl_device *device, double *sums, size_t width, int64_t leaves,
                              int64_t leaf, const double *values) {

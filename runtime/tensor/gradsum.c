@@ -11,10 +11,7 @@ struct pl_gradsum {
   int64_t leaves;
   int levels;         /* of the tree */
   float *sums;        /* (pl_tree_depth(leaves, levels), elements): the stack of partial sums */
-  float *totals;      /* (elements) on the host: the lowest of the stack, or a copy of it */
   int64_t *next_leaf; /* (params): the leaf that each parameter expects */
-  int *completed;     /* (params): those to be fetched, in the order of their completion */
-  int completed_count;
   pl_gradsum_done done;
   void *context;
 };
@@ -25,10 +22,8 @@ static pl_status reserve(pl_gradsum *sums) {
   void *stack = NULL;
   PL_TRY(sums->device->alloc((size_t)pl_tree_depth(sums->leaves, sums->levels) * bytes, &stack));
   sums->sums = stack;
-  sums->totals = sums->device->is_host ? sums->sums : pl_alloc(bytes, 1);
   sums->next_leaf = pl_alloc(params, sizeof *sums->next_leaf);
-  sums->completed = pl_alloc(params, sizeof *sums->completed);
-  return sums->totals && sums->next_leaf && sums->completed ? PL_OK : PL_E_INTERNAL;
+  return sums->next_leaf ? PL_OK : PL_E_INTERNAL;
 }
 
 pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
@@ -49,10 +44,8 @@ pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int6
 void pl_gradsum_destroy(pl_gradsum **sums) {
   pl_gradsum *s = *sums;
   if (!s) return;
-  if (s->totals != s->sums) pl_free(s->totals);
   s->device->release(s->sums);
   pl_free(s->next_leaf);
-  pl_free(s->completed);
   pl_free(s);
   *sums = NULL;
 }
@@ -70,10 +63,6 @@ static float *region(const pl_gradsum *sums, int position, const pl_param *param
 float *pl_gradsum_slot(pl_gradsum *sums, int64_t leaf, int param) {
   int slot = pl_tree_place(sums->leaves, sums->levels, leaf).slot;
   return region(sums, slot, pl_space_param(sums->space, param));
-}
-
-static pl_status tell_done(const pl_gradsum *sums, int param) {
-  return sums->done ? sums->done(sums->context, param) : PL_OK;
 }
 
 pl_status pl_gradsum_merge(pl_gradsum *sums, int64_t leaf, int param) {
@@ -98,10 +87,7 @@ pl_status pl_gradsum_note(pl_gradsum *sums, int64_t leaf, int param) {
   PL_TRY(check_order(sums, leaf, param));
   bool last = leaf == sums->leaves - 1;
   sums->next_leaf[param] = last ? 0 : leaf + 1;
-  if (!last) return PL_OK;
-  if (sums->device->is_host) return tell_done(sums, param);
-  sums->completed[sums->completed_count++] = param;
-  return PL_OK;
+  return last && sums->done ? sums->done(sums->context, param) : PL_OK;
 }
 
 pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
@@ -110,16 +96,4 @@ pl_status pl_gradsum_push(pl_gradsum *sums, int64_t leaf, int param) {
   return pl_gradsum_note(sums, leaf, param);
 }
 
-pl_status pl_gradsum_flush(pl_gradsum *sums) {
-  int count = sums->completed_count;
-  sums->completed_count = 0;
-  for (int i = 0; i < count; i++) {
-    const pl_param *p = pl_space_param(sums->space, sums->completed[i]);
-    PL_TRY(sums->device->get(sums->totals + p->first_block * PL_BLOCK, region(sums, 0, p),
-                             (size_t)p->blocks * PL_BLOCK * sizeof(float)));
-    PL_TRY(tell_done(sums, sums->completed[i]));
-  }
-  return PL_OK;
-}
-
-const float *pl_gradsum_total(const pl_gradsum *sums) { return sums->totals; }
+float *pl_gradsum_total(const pl_gradsum *sums) { return sums->sums; }

@@ -84,19 +84,3 @@ void pl_slice_init_params(const pl_space *space, const pl_slice *slice, uint64_t
     init_block(space, slice->block[i], seed, master + i * PL_BLOCK);
   }
 }
-
-void pl_slice_to_image(const pl_space *space, const pl_slice *slice, int bucket,
-                       const float *master, void *image) {
-#pragma omp parallel for schedule(static)
-  for (int64_t i = slice->bucket_offset[bucket]; i < slice->bucket_offset[bucket + 1]; i++) {
-    int64_t block = slice->block[i];
-    const pl_param *param = pl_space_param(space, pl_space_block_param(space, block));
-    char *to = (char *)image + pl_space_block_offset(space, block);
-    const float *from = master + i * PL_BLOCK;
-    if (param->compute_type == PL_BF16) {
-      pl_convert_f32_to_bf16((pl_bf16 *)to, from, PL_BLOCK);
-    } else {
-      memcpy(to, from, PL_BLOCK * sizeof *from);
-    }
-  }
-}

@@ -121,9 +121,4 @@ void pl_slice_init_params(const pl_space *space, const pl_slice *slice, uint64_t
 /* Fills the buffer vector (pl_space_buffer_elements floats) with initial values. */
 void pl_space_init_buffers(const pl_space *space, float *buffers);
 
-/* Writes the slice's blocks of bucket `bucket` from master values, converted to compute types, to
- * where they belong in the compute image. */
-void pl_slice_to_image(const pl_space *space, const pl_slice *slice, int bucket,
-                       const float *master, void *image);
-
 #endif

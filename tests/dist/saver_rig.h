@@ -108,6 +108,7 @@ static inline void make_rig(rig *r, pl_comm *comm) {
   r->setup = (pl_saver_setup){.comm = comm,
                               .space = r->space,
                               .slice = r->slice,
+                              .device = &pl_host_device,
                               .parent = r->parent,
                               .keep = 10,
                               .metric = "knn"};

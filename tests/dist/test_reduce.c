@@ -7,6 +7,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/base/tree.h"
+#include "runtime/tensor/image.h"
 #include "tests/dist/ranks.h"
 
 enum { LEAVES = 8, PARAMS = 7 };
@@ -125,11 +126,11 @@ static void check_reduce(pl_comm *comm, size_t bucket_bytes) {
   int rank = pl_comm_rank(comm);
   int size = pl_comm_size(comm);
   pl_grad_reduce *reduce = NULL;
-  CHECK_OK(pl_grad_reduce_create(comm, f.space, f.slice, &reduce));
+  CHECK_OK(pl_grad_reduce_create(comm, &pl_host_device, f.space, f.slice, &reduce));
   float *local = pl_alloc(f.total, sizeof *local);
   float *whole = pl_alloc(f.total, sizeof *whole);
-  float *reduced = pl_alloc((size_t)f.slice->blocks * PL_BLOCK, sizeof *reduced);
-  assert_true(local && whole && reduced);
+  float *reduced;
+  assert_true(local && whole);
   for (uint32_t step = 0; step < 3; step++) {
     sum_ranks(&f, rank, 1, step, local);
     /* Where the number of ranks is a power of two, the tree over ranks is that over leaves. */
@@ -141,16 +142,16 @@ static void check_reduce(pl_comm *comm, size_t bucket_bytes) {
     for (int i = 0; i < PARAMS; i++) {
       CHECK_OK(pl_grad_reduce_ready(reduce, local, param_at((int)step, i)));
     }
-    memset(reduced, 0xFF, (size_t)f.slice->blocks * PL_BLOCK * sizeof *reduced);
-    CHECK_OK(pl_grad_reduce_finish(reduce, reduced));
+    CHECK_OK(pl_grad_reduce_finish(reduce, &reduced));
     check_slice(&f, reduced, whole);
     assert_true(pl_grad_reduce_wait_ms(reduce) >= 0);
+    /* The caller's to change. */
+    memset(reduced, 0xFF, (size_t)f.slice->blocks * PL_BLOCK * sizeof *reduced);
   }
   size_t others = f.total - (size_t)f.slice->blocks * PL_BLOCK;
   assert_int_equal(pl_grad_reduce_sent_bytes(reduce), others * sizeof(float));
   pl_free(local);
   pl_free(whole);
-  pl_free(reduced);
   pl_grad_reduce_destroy(&reduce);
   assert_null(reduce);
   tear_down(&f);
@@ -172,14 +173,14 @@ static void misuse_is_noticed(void **state) {
   pl_slice *foreign = NULL;
   CHECK_OK(pl_slice_create(f.space, pl_comm_size(comm) + 1, pl_comm_rank(comm), &foreign));
   CHECK_FAILS(PL_E_INTERNAL, "the slice is that of",
-              pl_grad_reduce_create(comm, f.space, foreign, &reduce));
+              pl_grad_reduce_create(comm, &pl_host_device, f.space, foreign, &reduce));
   pl_slice_destroy(&foreign);
-  CHECK_OK(pl_grad_reduce_create(comm, f.space, f.slice, &reduce));
+  CHECK_OK(pl_grad_reduce_create(comm, &pl_host_device, f.space, f.slice, &reduce));
   float *gradient = pl_alloc(f.total + 1, sizeof *gradient);
-  float *reduced = pl_alloc((size_t)f.slice->blocks * PL_BLOCK, sizeof *reduced);
-  assert_true(gradient && reduced);
+  float *reduced;
+  assert_non_null(gradient);
   for (int p = 0; p < PARAMS; p++) {
-    CHECK_FAILS(PL_E_INTERNAL, "was not completed", pl_grad_reduce_finish(reduce, reduced));
+    CHECK_FAILS(PL_E_INTERNAL, "was not completed", pl_grad_reduce_finish(reduce, &reduced));
     CHECK_OK(pl_grad_reduce_ready(reduce, gradient, p));
     CHECK_FAILS(PL_E_INTERNAL, "completed twice", pl_grad_reduce_ready(reduce, gradient, p));
     if (p + 1 < PARAMS) {
@@ -187,9 +188,8 @@ static void misuse_is_noticed(void **state) {
                   pl_grad_reduce_ready(reduce, gradient + 1, p + 1));
     }
   }
-  CHECK_OK(pl_grad_reduce_finish(reduce, reduced));
+  CHECK_OK(pl_grad_reduce_finish(reduce, &reduced));
   pl_free(gradient);
-  pl_free(reduced);
   pl_grad_reduce_destroy(&reduce);
   pl_grad_reduce_destroy(&reduce);
   tear_down(&f);
@@ -209,16 +209,21 @@ static void check_image(pl_comm *comm, pl_dtype compute_type, size_t bucket_byte
   assert_true(master && whole && image && expected);
   pl_slice_init_params(f.space, f.slice, 17, master);
   pl_slice_init_params(f.space, everything, 17, whole);
-  for (int b = 0; b < pl_space_buckets(f.space); b++) {
-    pl_slice_to_image(f.space, everything, b, whole, expected);
-  }
+  pl_image_map *map = NULL;
+  pl_image_gather *gather = NULL;
+  CHECK_OK(pl_image_map_create(&pl_host_device, f.space, everything, &map));
+  CHECK_OK(pl_image_write_all(map, whole, expected));
   memset(image, 0xAA, bytes);
-  CHECK_OK(pl_image_gather(comm, f.space, f.slice, master, image));
+  CHECK_OK(pl_image_gather_create(comm, &pl_host_device, f.space, f.slice, &gather));
+  CHECK_OK(pl_image_gather_run(gather, master, image));
   assert_memory_equal(image, expected, bytes);
   pl_free(master);
   pl_free(whole);
   pl_free(image);
   pl_free(expected);
+  pl_image_gather_destroy(&gather);
+  assert_null(gather);
+  pl_image_map_destroy(&map);
   pl_slice_destroy(&everything);
   tear_down(&f);
 }

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <iterator>
+#include <map>
+
 #include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
@@ -27,6 +30,19 @@ cudaError_t remember(cudaError_t error) {
 void check_device_memory(const void *memory, size_t bytes) {
   if (device_memory_holds(memory, bytes)) return;
   fprintf(stderr, "emulated runtime: %zu bytes at %p are not the device's\n", bytes, memory);
+  abort();
+}
+
+std::map<const char *, size_t> pinned; /* host memory of cudaMallocHost */
+
+/* Other host memory may be copied from and to as well, but the host then waits. */
+void check_pinned(const void *memory, size_t bytes) {
+  auto after = pinned.upper_bound((const char *)memory);
+  if (after != pinned.begin()) {
+    auto block = std::prev(after);
+    if ((const char *)memory + bytes <= block->first + block->second) return;
+  }
+  fprintf(stderr, "emulated runtime: %zu bytes at %p are not pinned\n", bytes, memory);
   abort();
 }
 
@@ -134,12 +150,15 @@ cudaError_t cudaFree(void *memory) {
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
   if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   *memory = malloc(bytes);
-  return *memory ? emulated_done() : remember(cudaErrorMemoryAllocation);
+  if (!*memory) return remember(cudaErrorMemoryAllocation);
+  pinned[(const char *)*memory] = bytes;
+  return emulated_done();
 }
 
 cudaError_t cudaFreeHost(void *memory) {
   if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
   emulated_finish_all();
+  pinned.erase((const char *)memory);
   free(memory);
   return emulated_done();
 }
@@ -148,6 +167,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
                             cudaStream_t stream) {
   if (kind != cudaMemcpyDeviceToHost) check_device_memory(to, bytes);
   if (kind != cudaMemcpyHostToDevice) check_device_memory(from, bytes);
+  if (kind == cudaMemcpyDeviceToHost) check_pinned(to, bytes);
+  if (kind == cudaMemcpyHostToDevice) check_pinned(from, bytes);
   emulated_enqueue(stream, [=] { memcpy(to, from, bytes); });
   return emulated_done();
 }

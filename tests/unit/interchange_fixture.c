@@ -40,7 +40,7 @@ void model_free(model *m) {
 }
 
 void model_gather(model *m) {
-  CHECK_OK(pl_state_gather(m->comm, &m->state, m->state.master, m->state.image));
+  CHECK_OK(pl_state_gather(&m->state, m->state.master, m->state.image));
 }
 
 void model_export(const model *m, bool encoder_alone) {

@@ -3,6 +3,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/base/tree.h"
+#include "runtime/tensor/image.h"
 #include "tests/check.h"
 #include "tests/unit/reference_backend.h"
 
@@ -15,6 +16,7 @@ static void fill_normal(float *to, size_t n, uint32_t what, int64_t which) {
 
 static void make_parameters(net_rig *rig) {
   pl_slice *slice = NULL;
+  pl_image_map *map = NULL;
   CHECK_OK(pl_slice_create(rig->space, 1, 0, &slice));
   float *master = pl_alloc((size_t)pl_space_elements(rig->space), sizeof *master);
   assert_non_null(master);
@@ -25,9 +27,9 @@ static void make_parameters(net_rig *rig) {
     float *values = master + param->first_block * PL_BLOCK;
     for (int64_t j = 0; j < param->count; j++) values[j] += 0.2F * pl_random_normal(&random);
   }
-  for (int bucket = 0; bucket < pl_space_buckets(rig->space); bucket++) {
-    pl_slice_to_image(rig->space, slice, bucket, master, rig->image);
-  }
+  CHECK_OK(pl_image_map_create(&pl_host_device, rig->space, slice, &map));
+  CHECK_OK(pl_image_write_all(map, master, rig->image));
+  pl_image_map_destroy(&map);
   pl_space_init_buffers(rig->space, rig->buffers);
   pl_free(master);
   pl_slice_destroy(&slice);
@@ -144,6 +146,16 @@ pl_status rig_load(net_rig *rig) {
   return pl_net_load(rig->net, rig->there, rig->buffers);
 }
 
+void rig_move_image(net_rig *rig) {
+  size_t bytes = pl_space_image_bytes(rig->space);
+  void *before = rig->there, *nothing = pl_alloc(bytes, 1);
+  assert_true(nothing && before != rig->image);
+  CHECK_OK(device_of(rig)->alloc(bytes, &rig->there));
+  CHECK_OK(device_of(rig)->put(before, nothing, bytes));
+  pl_free(nothing);
+  device_of(rig)->release(before);
+}
+
 pl_status rig_forward(net_rig *rig) {
   PL_TRY(rig_load(rig));
   pl_exec_draw(rig->exec, 9, rig->options.draw_step, rig->first_leaf);
@@ -154,8 +166,12 @@ pl_status rig_forward(net_rig *rig) {
 pl_status rig_step(net_rig *rig) {
   PL_TRY(rig_forward(rig));
   PL_TRY(device_of(rig)->put(rig->dout_there, rig->dout, out_bytes(rig)));
-  PL_TRY(pl_exec_backward(rig->exec, fetch, rig, rig->dout_there, rig->sums));
-  return pl_gradsum_flush(rig->sums);
+  return pl_exec_backward(rig->exec, fetch, rig, rig->dout_there, rig->sums);
+}
+
+void rig_gradient(const net_rig *rig, float *to) {
+  CHECK_OK(device_of(rig)->get(to, pl_gradsum_total(rig->sums),
+                               (size_t)pl_space_elements(rig->space) * sizeof *to));
 }
 
 double rig_loss(const net_rig *rig) {

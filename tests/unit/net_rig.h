@@ -56,10 +56,16 @@ void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens);
 
 /* Loads the parameters from `image`. */
 pl_status rig_load(net_rig *rig);
+/* Lets the next load find them in other memory of the device, which is not the host; what they were
+ * in is gone. */
+void rig_move_image(net_rig *rig);
 
 /* Loads the parameters and runs forward, or forward and backward. */
 pl_status rig_forward(net_rig *rig);
 pl_status rig_step(net_rig *rig);
+
+/* Copies the sums of the parameters' gradients, pl_space_elements of the space, to the host. */
+void rig_gradient(const net_rig *rig, float *to);
 
 /* The loss of the outputs there. */
 double rig_loss(const net_rig *rig);

@@ -17,7 +17,7 @@ typedef struct step_rig {
   pl_method *method;
   pl_gradsum *sums;
   pl_grad_reduce *reduce;
-  float *gradient;    /* of the slice */
+  float *gradient;    /* of the slice, summed */
   int64_t first_leaf; /* of this rank */
   float *images;      /* (batch, side, side, 3): of all ranks */
   int32_t *tokens;    /* (batch, context) */
@@ -56,11 +56,10 @@ static void make(step_rig *rig, int vocabulary) {
   pl_tree_part(c->batch.global / c->batch.micro, pl_comm_size(comm), pl_comm_rank(comm),
                &rig->first_leaf, &leaves);
   CHECK_OK(pl_gradsum_create(&pl_host_device, state->space, leaves, PL_TREE_WHOLE, &rig->sums));
-  CHECK_OK(pl_grad_reduce_create(comm, state->space, state->slice, &rig->reduce));
+  CHECK_OK(pl_grad_reduce_create(comm, &pl_host_device, state->space, state->slice, &rig->reduce));
   pl_gradsum_on_done(rig->sums, on_gradient, rig);
-  rig->gradient = must_alloc((size_t)state->slice->blocks * PL_BLOCK, sizeof *rig->gradient);
   formula_fill(state, 0);
-  CHECK_OK(pl_state_gather(comm, state, state->master, state->image));
+  CHECK_OK(pl_state_gather(state, state->master, state->image));
   CHECK_OK(pl_method_load(rig->method, state->image, state->buffers));
   make_batch(rig, vocabulary);
 }
@@ -68,7 +67,6 @@ static void make(step_rig *rig, int vocabulary) {
 static void clean(step_rig *rig) {
   pl_free(rig->tokens);
   pl_free(rig->images);
-  pl_free(rig->gradient);
   pl_grad_reduce_destroy(&rig->reduce);
   pl_gradsum_destroy(&rig->sums);
   pl_method_destroy(&rig->method);
@@ -157,7 +155,7 @@ static void check_step(step_rig *rig, const char *stored, double tolerance) {
   pl_step_report report;
   const char *worst = "";
   CHECK_OK(pl_method_step(rig->method, &request, rig->state.buffers, rig->sums, &report));
-  CHECK_OK(pl_grad_reduce_finish(rig->reduce, rig->gradient));
+  CHECK_OK(pl_grad_reduce_finish(rig->reduce, &rig->gradient));
   CHECK_NEAR(report.figures.loss / rig->expected->loss, 1, 1e-5);
   formula_digest *gradients = digest_gradients(rig);
   double largest = check_tensors(rig, gradients, tolerance, &worst);

@@ -119,6 +119,44 @@ static void copies_are_whole(void **state) {
   }
 }
 
+/* More fetches than there are events, each of what stands there when it is started; waited for from
+ * the last to the first, and twice. */
+static void fetches_run_beside(void **state) {
+  (void)state;
+  enum { FETCHES = 150, EACH = 5, BYTES = EACH * sizeof(float) };
+  uint64_t ticket[FETCHES];
+  void *pinned[2], *values, *one;
+  const float ones[EACH] = {1, 1, 1, 1, 1};
+  for (int order = 0; order < 2; order++) {
+    emulated_others_first(order == 1);
+    for (int k = 0; k < 2; k++) CHECK_OK(device()->alloc_host(FETCHES * BYTES, &pinned[k]));
+    CHECK_OK(device()->alloc(FETCHES * BYTES, &values));
+    CHECK_OK(device()->alloc(BYTES, &one));
+    CHECK_OK(device()->put(one, ones, BYTES));
+    float *from = pinned[0];
+    const float *to = pinned[1];
+    for (int i = 0; i < FETCHES * EACH; i++) from[i] = (float)i;
+    CHECK_OK(device()->put_pinned(values, from, FETCHES * BYTES));
+    for (int i = 0; i < FETCHES; i++) {
+      CHECK_OK(device()->add_f32((float *)values + i * EACH, one, EACH));
+      CHECK_OK(device()->start_get((char *)pinned[1] + i * BYTES, (char *)values + i * BYTES, BYTES,
+                                   &ticket[i]));
+    }
+    for (int i = FETCHES - 1; i >= 0; i--) {
+      CHECK_OK(device()->await_get(ticket[i]));
+      for (int j = i * EACH; j < (i + 1) * EACH; j++) assert_true(to[j] == (float)j + 1);
+    }
+    CHECK_OK(device()->await_get(ticket[0]));
+    CHECK_OK(device()->start_get(pinned[1], values, 0, &ticket[0]));
+    CHECK_OK(device()->await_get(ticket[0]));
+    for (int k = 0; k < 2; k++) device()->release_host(pinned[k]);
+    device()->release_host(NULL);
+    device()->release(values);
+    device()->release(one);
+  }
+  emulated_others_first(false);
+}
+
 enum { N = 1003, MOST_BYTES = N * sizeof(double) };
 
 static void *on_device(const void *values, size_t bytes) {
@@ -253,6 +291,7 @@ int main(void) {
       OPEN(memory_is_zeroed),
       OPEN(too_little_memory_is_told),
       OPEN(copies_are_whole),
+      OPEN(fetches_run_beside),
       OPEN(sums_are_those_of_the_host),
       OPEN(conversion_rounds_as_the_host_does),
       OPEN(moments_are_unbiased),

@@ -102,9 +102,14 @@ typedef struct result {
   int64_t recorded; /* pieces of work */
 } result;
 
-static part copy(const float *from, size_t count) {
+static part room(size_t count) {
   part p = {pl_alloc(count, sizeof(float)), count};
   assert_non_null(p.values);
+  return p;
+}
+
+static part copy(const float *from, size_t count) {
+  part p = room(count);
   memcpy(p.values, from, count * sizeof(float));
   return p;
 }
@@ -119,7 +124,8 @@ static result run_steps(const rig_options *options, int steps) {
     CHECK_OK(rig_step(&rig));
   }
   r.part[OUT] = copy(rig.out, (size_t)rig.leaves * rig.leaf_out);
-  r.part[GRADIENT] = copy(pl_gradsum_total(rig.sums), (size_t)pl_space_elements(rig.space));
+  r.part[GRADIENT] = room((size_t)pl_space_elements(rig.space));
+  rig_gradient(&rig, r.part[GRADIENT].values);
   r.part[BUFFERS] = copy(rig.buffers, (size_t)pl_space_buffer_elements(rig.space));
   r.recorded = pl_exec_recorded(rig.exec);
   rig_destroy(&rig);
@@ -247,6 +253,25 @@ static void text_transformers(void **state) {
   for (int p = 0; p < 2; p++) check_network(text_options(precisions[p]));
 }
 
+/* What is recorded reads parameters where they were: it is recorded anew. */
+static void recorded_work_follows_the_parameters(void **state) {
+  (void)state;
+  rig_options options = residual_options(PL_NORM_MICRO, PL_F32);
+  options.leaves = 1;
+  options.record = true;
+  net_rig rig;
+  rig_create(&rig, &options);
+  for (int i = 0; i < 3; i++) CHECK_OK(rig_step(&rig));
+  assert_true(pl_exec_recorded(rig.exec) >= 2);
+  part before = copy(rig.out, rig.leaf_out);
+  rig_move_image(&rig);
+  CHECK_OK(rig_step(&rig));
+  part moved = {rig.out, rig.leaf_out};
+  check_same_part(&moved, &before, OUT, "when the parameters lie elsewhere");
+  pl_free(before.values);
+  rig_destroy(&rig);
+}
+
 /* What a norm of scope global asks its ranks for goes through the host. */
 static pl_status add_of_two(void *context, double *values, size_t n) {
   int *calls = context;
@@ -300,6 +325,7 @@ int main(void) {
       cmocka_unit_test(residual_networks),
       cmocka_unit_test(vision_transformers),
       cmocka_unit_test(text_transformers),
+      cmocka_unit_test(recorded_work_follows_the_parameters),
       cmocka_unit_test(norms_ask_other_ranks),
       cmocka_unit_test(inference_uses_running_statistics),
   };

@@ -17,6 +17,13 @@ static void *room(size_t bytes) {
   return memory;
 }
 
+static int *pinned_room(size_t bytes) {
+  void *memory = NULL;
+  CHECK_OK(pl_cuda_device.alloc_host(bytes, &memory));
+  memset(memory, 0, bytes);
+  return memory;
+}
+
 static void blocks_sum_whatever_their_size(void **state) {
   (void)state;
   enum { MOST = 3000 };
@@ -145,26 +152,27 @@ static void launches_that_cannot_be_are_refused(void **state) {
  * that it needs or without one of them. */
 static bool passes_over(bool wait_for_copy, bool wait_for_use) {
   enum { N = 64 };
-  int x[N], none[N] = {0}, back[N];
+  int back[N];
   bool right = true;
   cudaStream_t copies;
   cudaEvent_t copied, used;
   CHECK_OK(pl_cuda_check("stream", cudaStreamCreateWithFlags(&copies, cudaStreamNonBlocking)));
   CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&copied, cudaEventDisableTiming)));
   CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&used, cudaEventDisableTiming)));
-  int *values = room(sizeof x), *result = room(sizeof x);
+  int *values = room(sizeof back), *result = room(sizeof back);
+  int *x = pinned_room(sizeof back), *none = pinned_room(sizeof back);
   CHECK_OK(pl_cuda_device.finish());
   for (int i = 0; i < N; i++) x[i] = i + 1;
   /* nothing was recorded yet: no wait */
   cudaStreamWaitEvent(copies, used, 0);
-  cudaMemcpyAsync(values, x, sizeof x, cudaMemcpyHostToDevice, copies);
+  cudaMemcpyAsync(values, x, sizeof back, cudaMemcpyHostToDevice, copies);
   cudaEventRecord(copied, copies);
   if (wait_for_copy) cudaStreamWaitEvent(pl_cuda_stream(), copied, 0);
   probe_reverse(pl_cuda_stream(), values, N, true);
-  CHECK_OK(pl_cuda_device.copy(result, values, sizeof x));
+  CHECK_OK(pl_cuda_device.copy(result, values, sizeof back));
   cudaEventRecord(used, pl_cuda_stream());
   if (wait_for_use) cudaStreamWaitEvent(copies, used, 0);
-  cudaMemcpyAsync(values, none, sizeof none, cudaMemcpyHostToDevice, copies);
+  cudaMemcpyAsync(values, none, sizeof back, cudaMemcpyHostToDevice, copies);
   CHECK_OK(pl_cuda_device.get(back, result, sizeof back));
   for (int i = 0; i < N; i++) right = right && back[i] == N - i;
   cudaStreamDestroy(copies);
@@ -172,6 +180,8 @@ static bool passes_over(bool wait_for_copy, bool wait_for_use) {
   cudaEventDestroy(used);
   pl_cuda_device.release(values);
   pl_cuda_device.release(result);
+  pl_cuda_device.release_host(x);
+  pl_cuda_device.release_host(none);
   return right;
 }
 
@@ -191,22 +201,23 @@ static void a_missing_event_is_seen(void **state) {
 /* Waiting for an event is waiting for all before it, and for nothing behind it. */
 static void an_event_is_a_place(void **state) {
   (void)state;
-  int x[2] = {1, 2}, back = 0;
-  int *values = room(sizeof x);
+  int x[2] = {1, 2};
+  int *values = room(sizeof x), *back = pinned_room(sizeof *back);
   cudaEvent_t event;
   CHECK_OK(pl_cuda_check("event", cudaEventCreateWithFlags(&event, cudaEventDisableTiming)));
   CHECK_OK(pl_cuda_check("event", cudaEventSynchronize(event)));
   CHECK_OK(pl_cuda_device.put(values, x, sizeof x));
-  cudaMemcpyAsync(&back, values, sizeof back, cudaMemcpyDeviceToHost, pl_cuda_stream());
+  cudaMemcpyAsync(back, values, sizeof *back, cudaMemcpyDeviceToHost, pl_cuda_stream());
   cudaEventRecord(event, pl_cuda_stream());
-  cudaMemcpyAsync(&back, values + 1, sizeof back, cudaMemcpyDeviceToHost, pl_cuda_stream());
-  assert_int_equal(back, 0);
+  cudaMemcpyAsync(back, values + 1, sizeof *back, cudaMemcpyDeviceToHost, pl_cuda_stream());
+  assert_int_equal(*back, 0);
   CHECK_OK(pl_cuda_check("event", cudaEventSynchronize(event)));
-  assert_int_equal(back, 1);
+  assert_int_equal(*back, 1);
   CHECK_OK(pl_cuda_device.finish());
-  assert_int_equal(back, 2);
+  assert_int_equal(*back, 2);
   cudaEventDestroy(event);
   pl_cuda_device.release(values);
+  pl_cuda_device.release_host(back);
 }
 
 /* ---- mistakes that end the program ---- */
@@ -225,6 +236,11 @@ static void touch_from_host(int *memory) { *(volatile int *)memory = 1; }
 static void copy_to_host_memory(int *memory) {
   static int host[4];
   pl_cuda_device.copy(host, memory, sizeof host);
+}
+static void fetch_to_unpinned(int *memory) {
+  static int host[4];
+  uint64_t ticket;
+  (void)pl_cuda_device.start_get(host, memory, sizeof host, &ticket);
 }
 static void give_back_twice(int *memory) {
   pl_cuda_device.release(memory);
@@ -260,6 +276,7 @@ static void mistakes_end_the_program(void **state) {
   check_ends(write_behind);
   check_ends(touch_from_host);
   check_ends(copy_to_host_memory);
+  check_ends(fetch_to_unpinned);
   check_ends(give_back_twice);
 }
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "runtime/base/memory.h"
-#include "runtime/tensor/space.h"
+#include "runtime/tensor/image.h"
 #include "tests/check.h"
 
 static const pl_init NORMAL = {PL_INIT_NORMAL, 2};
@@ -109,9 +109,13 @@ static void gather_initial_values(const pl_space *space, int ranks, uint64_t see
       memcpy(whole + slice->block[i] * PL_BLOCK, master + i * PL_BLOCK, PL_BLOCK * sizeof *whole);
       owners[slice->block[i]]++;
     }
+    pl_image_map *map = NULL;
+    CHECK_OK(pl_image_map_create(&pl_host_device, space, slice, &map));
     for (int b = 0; b < pl_space_buckets(space); b++) {
-      pl_slice_to_image(space, slice, b, master, image);
+      CHECK_OK(pl_image_write(map, b, master, image));
     }
+    pl_image_map_destroy(&map);
+    assert_null(map);
     pl_free(master);
     pl_slice_destroy(&slice);
     assert_null(slice);
