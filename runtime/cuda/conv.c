@@ -2,12 +2,16 @@
  * whose windows stand side by side (the patches of a vision transformer), once each is gathered
  * into a line: few channels, as images have, are not what cuDNN's fast kernels are made for, and
  * the weights' gradient is f32 without having been rounded. Others are cuDNN's, which wants weights
- * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel). */
+ * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel); where it has no
+ * engine, these are products of gathered windows as well. */
 #include "runtime/base/memory.h"
 #include "runtime/cuda/convolution.h"
-#include "runtime/cuda/dense.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/launch.h"
+#include "runtime/cuda/windows.h"
+
+/* Of scratch for the lines of windows that overlap: enough work for a device at once. */
+enum { MOST_LINES_BYTES = 128 << 20 };
 
 typedef struct conv_kernel {
   pl_kernel head;
@@ -16,11 +20,9 @@ typedef struct conv_kernel {
   pl_dtype type;
   bool need_dx;
   size_t out_channels, in_channels, window; /* window: positions of one */
-  pl_device_values arranged;                /* as cuDNN wants it; nothing where a product does it */
-  pl_dense dense;
-  pl_cuda_patches patches;     /* what the product's lines are gathered from */
-  size_t patches_bytes;        /* of scratch for all lines; 0: the lines are x itself */
-  pl_convolution *convolution; /* NULL where a product does it */
+  pl_convolution *convolution;              /* NULL: it is a product */
+  pl_device_values arranged;                /* weights as cuDNN wants them */
+  pl_window_product product;
 } conv_kernel;
 
 static const char *conv_supports(const pl_kernel_spec *spec) {
@@ -32,7 +34,7 @@ static const char *conv_supports(const pl_kernel_spec *spec) {
 
 static void conv_destroy(pl_kernel *kernel) {
   conv_kernel *k = (conv_kernel *)kernel;
-  pl_dense_free(&k->dense);
+  pl_window_product_free(&k->product);
   pl_convolution_destroy(&k->convolution);
   pl_device_values_free(&k->arranged);
   pl_free(k);
@@ -42,49 +44,24 @@ static pl_status conv_load(pl_kernel *kernel, const void *image, const float *bu
   (void)buffers;
   conv_kernel *k = (conv_kernel *)kernel;
   const void *values = pl_kernel_param(k->space, k->weight, image);
-  if (!k->convolution) return pl_dense_load(&k->dense, values, NULL);
+  if (!k->convolution) return pl_window_product_load(&k->product, values);
   pl_launch_channels_last(pl_cuda_stream(), k->type, k->arranged.array, values, k->out_channels,
                           k->in_channels, k->window);
   return pl_cuda_check("arranging weights", cudaGetLastError());
 }
 
-/* The product's lines: x, or what the first part of scratch then holds. */
-static pl_status lines_of(const conv_kernel *k, const pl_kernel_args *args, const void **lines) {
-  *lines = args->x;
-  if (k->patches_bytes == 0) return PL_OK;
-  pl_launch_patches(pl_cuda_stream(), &k->patches, args->x, args->scratch);
-  *lines = args->scratch;
-  return pl_cuda_check("gathering windows", cudaGetLastError());
-}
-
-static pl_status product_forward(const conv_kernel *k, const pl_kernel_args *args) {
-  const void *lines;
-  PL_TRY(lines_of(k, args, &lines));
-  return pl_dense_forward(&k->dense, lines, args->y, (char *)args->scratch + k->patches_bytes);
-}
-
-static pl_status product_backward(const conv_kernel *k, const pl_kernel_args *args) {
-  const void *lines;
-  char *inner = (char *)args->scratch + k->patches_bytes;
-  PL_TRY(lines_of(k, args, &lines));
-  if (k->patches_bytes == 0 || !k->need_dx)
-    return pl_dense_backward(&k->dense, lines, args->dy, args->dx, args->dweight, inner);
-  void *dlines = inner;
-  PL_TRY(pl_dense_backward(&k->dense, lines, args->dy, dlines, args->dweight,
-                           inner + k->patches_bytes));
-  pl_launch_patches_gradient(pl_cuda_stream(), &k->patches, dlines, args->dx);
-  return pl_cuda_check("gradient of windows", cudaGetLastError());
-}
-
 static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
-  if (!k->convolution) return product_forward(k, args);
+  if (!k->convolution)
+    return pl_window_product_forward(&k->product, args->x, args->y, args->scratch);
   return pl_convolution_forward(k->convolution, args->x, k->arranged.array, args->y, args->scratch);
 }
 
 static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
-  if (!k->convolution) return product_backward(k, args);
+  if (!k->convolution)
+    return pl_window_product_backward(&k->product, args->x, args->dy, args->dx, args->dweight,
+                                      args->scratch);
   void *dweight = args->scratch, *inner = (char *)args->scratch + pl_align_up(k->arranged.bytes);
   PL_TRY(pl_convolution_backward_weights(k->convolution, args->x, args->dy, dweight, inner));
   pl_launch_channels_first(pl_cuda_stream(), k->type, args->dweight, dweight, k->out_channels,
@@ -97,28 +74,7 @@ static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
 static const pl_kernel_class conv_class = {
     .destroy = conv_destroy, .load = conv_load, .forward = conv_forward, .backward = conv_backward};
 
-static pl_status make_dense(const pl_kernel_spec *spec, conv_kernel *k) {
-  const pl_op *op = spec->op;
-  pl_dense_spec dense = {.lines = spec->rows * op->out_shape.height * op->out_shape.width,
-                         .inner = op->in_shape.channels * op->window.kernel * op->window.kernel,
-                         .features = op->out_shape.channels,
-                         .backward = spec->training,
-                         .need_dx = spec->need_dx,
-                         .type = k->type,
-                         .out_type = k->type};
-  k->patches = (pl_cuda_patches){.type = k->type,
-                                 .rows = spec->rows,
-                                 .channels = op->in_shape.channels,
-                                 .side = op->window.kernel,
-                                 .in_height = op->in_shape.height,
-                                 .in_width = op->in_shape.width,
-                                 .out_height = op->out_shape.height,
-                                 .out_width = op->out_shape.width};
-  if (op->window.kernel > 1)
-    k->patches_bytes = pl_align_up(pl_cuda_patches_elements(&k->patches) * pl_dtype_bytes(k->type));
-  return pl_dense_create(&dense, &k->dense);
-}
-
+/* Leaves k->convolution NULL where cuDNN has no engine for it. */
 static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
   const pl_op *op = spec->op;
   size_t bytes = k->out_channels * k->in_channels * k->window * pl_dtype_bytes(k->type);
@@ -130,15 +86,22 @@ static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
                                      .backward_data = spec->training && spec->need_dx,
                                      .backward_weights = spec->training,
                                      .tf32 = pl_cuda_tf32()};
-  PL_TRY(pl_device_values_create(bytes, &k->arranged));
-  return pl_convolution_create(&convolution, &k->convolution);
+  PL_TRY(pl_convolution_create(&convolution, &k->convolution));
+  return k->convolution ? pl_device_values_create(bytes, &k->arranged) : PL_OK;
+}
+
+static pl_status make(const pl_kernel_spec *spec, conv_kernel *k) {
+  pl_window window = spec->op->window;
+  bool side_by_side = window.kernel == window.stride && window.pad == 0;
+  if (!side_by_side) PL_TRY(make_convolution(spec, k));
+  if (k->convolution) return PL_OK;
+  return pl_window_product_create(spec, MOST_LINES_BYTES, &k->product);
 }
 
 static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
-  bool gradient = spec->training && spec->need_dx;
-  size_t scratch = (gradient ? 2 : 1) * k->patches_bytes + pl_dense_scratch_bytes(&k->dense);
-  if (k->convolution)
-    scratch = pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution);
+  size_t scratch =
+      k->convolution ? pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution)
+                     : pl_window_product_scratch_bytes(&k->product);
   double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->out_shape) *
                  (double)(k->in_channels * k->window);
   *needs =
@@ -149,8 +112,7 @@ static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kern
 }
 
 static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
-  pl_window window = spec->op->window;
-  bool side_by_side = window.kernel == window.stride && window.pad == 0;
+  size_t side = (size_t)spec->op->window.kernel;
   conv_kernel *k = pl_alloc(1, sizeof *k);
   if (!k) return PL_E_INTERNAL;
   *k = (conv_kernel){.head = {&conv_class},
@@ -160,8 +122,8 @@ static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
                      .need_dx = spec->need_dx,
                      .out_channels = (size_t)spec->op->out_shape.channels,
                      .in_channels = (size_t)spec->op->in_shape.channels,
-                     .window = (size_t)window.kernel * window.kernel};
-  pl_status status = side_by_side ? make_dense(spec, k) : make_convolution(spec, k);
+                     .window = side * side};
+  pl_status status = make(spec, k);
   if (status != PL_OK) {
     conv_destroy(&k->head);
     return status;

@@ -48,10 +48,6 @@ static cudnnDataType_t type_of(pl_dtype type) {
   return type == PL_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
 }
 
-static cudnnMathType_t math_of(const pl_convolution_spec *s) {
-  return s->type == PL_BF16 || s->tf32 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH;
-}
-
 static pl_status describe_images(const pl_convolution_spec *s, pl_shape shape,
                                  cudnnTensorDescriptor_t *out) {
   PL_TRY(check("describing images", cudnnCreateTensorDescriptor(out)));
@@ -70,61 +66,93 @@ static pl_status describe(pl_convolution *c) {
                cudnnSetFilter4dDescriptor(c->weights, type_of(s->type), CUDNN_TENSOR_NHWC,
                                           s->out.channels, s->in.channels, w.kernel, w.kernel)));
   PL_TRY(check("describing a convolution", cudnnCreateConvolutionDescriptor(&c->convolution)));
-  PL_TRY(check("describing a convolution",
+  return check("describing a convolution",
                cudnnSetConvolution2dDescriptor(c->convolution, w.pad, w.pad, w.stride, w.stride, 1,
-                                               1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT)));
-  return check("describing a convolution", cudnnSetConvolutionMathType(c->convolution, math_of(s)));
+                                               1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
 }
 
-/* The answer to how much workspace an algorithm wants; where it can't do the convolution, an error
- * that says which. */
-static pl_status note_workspace(pl_convolution *c, const char *direction, cudnnStatus_t status,
-                                size_t bytes) {
-  if (status != CUDNN_STATUS_SUCCESS)
-    return pl_no_convolution(&c->spec, direction, cudnnGetErrorString(status));
-  if (bytes > c->workspace_bytes) c->workspace_bytes = bytes;
-  return PL_OK;
-}
+/* ---- what cuDNN can do ----
+ *
+ * Asking for an algorithm's workspace also asks whether there is an engine. */
+
+typedef struct answer {
+  const char *direction; /* that it was asked for last */
+  cudnnStatus_t status;
+} answer;
 
 /* The first is the fast one. */
-static pl_status choose_forward(pl_convolution *c) {
+static void ask_forward(pl_convolution *c, answer *a) {
   const cudnnConvolutionFwdAlgo_t choices[] = {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
                                                CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM};
-  cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
-  size_t bytes = 0;
-  for (size_t i = 0; i < sizeof choices / sizeof *choices && status != CUDNN_STATUS_SUCCESS; i++) {
+  *a = (answer){"the forward pass", CUDNN_STATUS_NOT_SUPPORTED};
+  for (size_t i = 0; i < sizeof choices / sizeof *choices && a->status != CUDNN_STATUS_SUCCESS;
+       i++) {
     c->forward = choices[i];
-    status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->in, c->weights, c->convolution,
-                                                     c->out, choices[i], &bytes);
+    a->status = cudnnGetConvolutionForwardWorkspaceSize(handle, c->in, c->weights, c->convolution,
+                                                        c->out, choices[i], &c->workspace_bytes);
   }
-  return note_workspace(c, "the forward pass", status, bytes);
 }
 
-static pl_status choose_backward(pl_convolution *c) {
+static void note_workspace(pl_convolution *c, size_t bytes) {
+  if (bytes > c->workspace_bytes) c->workspace_bytes = bytes;
+}
+
+static void ask_all(pl_convolution *c, answer *a) {
   size_t bytes = 0;
-  if (c->spec.backward_data) {
-    cudnnStatus_t status = cudnnGetConvolutionBackwardDataWorkspaceSize(
+  ask_forward(c, a);
+  if (c->spec.backward_data && a->status == CUDNN_STATUS_SUCCESS) {
+    a->direction = "the gradient of the input";
+    a->status = cudnnGetConvolutionBackwardDataWorkspaceSize(
         handle, c->weights, c->out, c->convolution, c->in, data_algorithm, &bytes);
-    PL_TRY(note_workspace(c, "the gradient of the input", status, bytes));
+    note_workspace(c, bytes);
   }
-  if (!c->spec.backward_weights) return PL_OK;
-  cudnnStatus_t status = cudnnGetConvolutionBackwardFilterWorkspaceSize(
-      handle, c->in, c->out, c->convolution, c->weights, weights_algorithm, &bytes);
-  return note_workspace(c, "the gradient of the weights", status, bytes);
+  if (c->spec.backward_weights && a->status == CUDNN_STATUS_SUCCESS) {
+    a->direction = "the gradient of the weights";
+    a->status = cudnnGetConvolutionBackwardFilterWorkspaceSize(
+        handle, c->in, c->out, c->convolution, c->weights, weights_algorithm, &bytes);
+    note_workspace(c, bytes);
+  }
+}
+
+/* The kinds of arithmetic that do, the likeliest in front; their number. Some shapes have engines
+ * of one kind only. Tensor cores are the default as well, for which f32 is rounded. */
+static int kinds_of_math(const pl_convolution_spec *s, cudnnMathType_t kinds[2]) {
+  bool narrow = s->type == PL_BF16;
+  kinds[0] = narrow ? CUDNN_TENSOR_OP_MATH : CUDNN_DEFAULT_MATH;
+  kinds[1] = narrow ? CUDNN_DEFAULT_MATH : CUDNN_TENSOR_OP_MATH;
+  if (narrow || s->tf32) return 2;
+  kinds[0] = CUDNN_FMA_MATH;
+  return 1;
+}
+
+static pl_status choose(pl_convolution *c, answer *a) {
+  cudnnMathType_t kinds[2];
+  int count = kinds_of_math(&c->spec, kinds);
+  a->status = CUDNN_STATUS_NOT_SUPPORTED;
+  for (int i = 0; i < count && a->status != CUDNN_STATUS_SUCCESS; i++) {
+    PL_TRY(
+        check("describing a convolution", cudnnSetConvolutionMathType(c->convolution, kinds[i])));
+    ask_all(c, a);
+  }
+  return PL_OK;
 }
 
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out) {
   pl_status status;
+  answer a;
   pl_convolution *c = pl_alloc(1, sizeof *c);
   if (!c) return PL_E_INTERNAL;
   c->spec = *spec;
-  PL_TRY_OR(failed, status, take_handle());
-  PL_TRY_OR(failed, status, describe(c));
-  PL_TRY_OR(failed, status, choose_forward(c));
-  PL_TRY_OR(failed, status, choose_backward(c));
-  *out = c;
-  return PL_OK;
-failed:
+  PL_TRY_OR(done, status, take_handle());
+  PL_TRY_OR(done, status, describe(c));
+  PL_TRY_OR(done, status, choose(c, &a));
+  if (a.status == CUDNN_STATUS_SUCCESS) {
+    *out = c;
+    c = NULL;
+  } else {
+    pl_no_convolution(spec, a.direction, cudnnGetErrorString(a.status));
+  }
+done:
   pl_convolution_destroy(&c);
   return status;
 }

@@ -18,6 +18,7 @@ typedef struct pl_convolution_spec {
 
 typedef struct pl_convolution pl_convolution;
 
+/* *out stays NULL where cuDNN lacks an engine for one of the directions; the log says which. */
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out);
 void pl_convolution_destroy(pl_convolution **convolution);
 

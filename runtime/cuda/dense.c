@@ -2,6 +2,12 @@
 
 #include "runtime/cuda/kernel.h"
 
+/* y and dy may lie anywhere in an array of which only whole ones stand before them: those of other
+ * leaves, or of other rows of the leaf. */
+static pl_product_matrix y_matrix(const pl_dense_spec *s) {
+  return (pl_product_matrix){.line = s->features, .placement = (int64_t)s->lines * s->features};
+}
+
 static pl_status make_forward(pl_dense *d) {
   const pl_dense_spec *s = &d->spec;
   pl_product_spec product = {
@@ -11,17 +17,12 @@ static pl_status make_forward(pl_dense *d) {
       .cols = s->features,
       .left = {.line = s->inner},
       .right = {.transposed = !s->transposed, .line = s->transposed ? s->features : s->inner},
-      .out = {.line = s->features},
+      .out = y_matrix(s),
       .type = s->type,
       .out_type = s->out_type,
       .bias = s->bias,
       .tf32 = pl_cuda_tf32()};
   return pl_product_create(&product, &d->forward);
-}
-
-/* A leaf's dy may lie anywhere in an array of all leaves': only whole leaves stand before it. */
-static pl_product_matrix dy_matrix(const pl_dense_spec *s) {
-  return (pl_product_matrix){.line = s->features, .placement = (int64_t)s->lines * s->features};
 }
 
 static pl_status make_backward_data(pl_dense *d) {
@@ -31,7 +32,7 @@ static pl_status make_backward_data(pl_dense *d) {
       .rows = s->lines,
       .inner = s->features,
       .cols = s->inner,
-      .left = dy_matrix(s),
+      .left = y_matrix(s),
       .right = {.transposed = s->transposed, .line = s->transposed ? s->features : s->inner},
       .out = {.line = s->inner},
       .type = s->type,
@@ -42,7 +43,7 @@ static pl_status make_backward_data(pl_dense *d) {
 
 static pl_status make_backward_weight(pl_dense *d) {
   const pl_dense_spec *s = &d->spec;
-  pl_product_matrix x = {.line = s->inner}, dy = dy_matrix(s);
+  pl_product_matrix x = {.line = s->inner}, dy = y_matrix(s);
   pl_product_spec product = {.batch = 1,
                              .rows = s->transposed ? s->inner : s->features,
                              .inner = s->lines,
@@ -97,11 +98,20 @@ pl_status pl_dense_forward(const pl_dense *dense, const void *x, void *y, void *
   return pl_product_run(dense->forward, x, dense->weight, y, scratch);
 }
 
-pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
-                            float *dweight, void *scratch) {
+pl_status pl_dense_backward_weight(const pl_dense *dense, const void *x, const void *dy, bool add,
+                                   float *dweight, void *scratch) {
   bool transposed = dense->spec.transposed;
   const void *left = transposed ? x : dy, *right = transposed ? dy : x;
-  PL_TRY(pl_product_run(dense->backward_weight, left, right, dweight, scratch));
-  if (!dense->backward_data) return PL_OK;
+  if (add) return pl_product_add(dense->backward_weight, left, right, dweight, scratch);
+  return pl_product_run(dense->backward_weight, left, right, dweight, scratch);
+}
+
+pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, void *dx, void *scratch) {
   return pl_product_run(dense->backward_data, dy, dense->weight, dx, scratch);
+}
+
+pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
+                            float *dweight, void *scratch) {
+  PL_TRY(pl_dense_backward_weight(dense, x, dy, false, dweight, scratch));
+  return dense->backward_data ? pl_dense_backward_data(dense, dy, dx, scratch) : PL_OK;
 }

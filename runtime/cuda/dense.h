@@ -33,5 +33,9 @@ pl_status pl_dense_forward(const pl_dense *dense, const void *x, void *y, void *
 /* Both gradients; dx only where the plan needs it. dweight is f32. */
 pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
                             float *dweight, void *scratch);
+/* One of them. `add`: dweight is added to what is there. */
+pl_status pl_dense_backward_weight(const pl_dense *dense, const void *x, const void *dy, bool add,
+                                   float *dweight, void *scratch);
+pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, void *dx, void *scratch);
 
 #endif

@@ -253,26 +253,26 @@ void pl_launch_channels_last(pl_stream stream, pl_dtype type, void *to, const vo
 void pl_launch_channels_first(pl_stream stream, pl_dtype type, float *to, const void *from,
                               size_t out, size_t in, size_t window);
 
-/* ---- patches.cu ---- */
+/* ---- windows.cu ---- */
 
-/* Square windows of an image that stand side by side; what is left at the lower and right edge
- * belongs to none. */
-typedef struct pl_cuda_patches {
+/* The square windows that a convolution lays over images, which are zero beside themselves. */
+typedef struct pl_cuda_windows {
   pl_dtype type;
-  int rows, channels, side;
+  int rows, channels;
   int in_height, in_width, out_height, out_width;
-} pl_cuda_patches;
+  int kernel, stride, pad;
+} pl_cuda_windows;
 
-static inline size_t pl_cuda_patches_elements(const pl_cuda_patches *p) {
-  return (size_t)p->rows * (size_t)p->out_height * (size_t)p->out_width * (size_t)p->channels *
-         (size_t)p->side * (size_t)p->side;
+static inline size_t pl_cuda_windows_elements(const pl_cuda_windows *w) {
+  return (size_t)w->rows * (size_t)w->out_height * (size_t)w->out_width * (size_t)w->channels *
+         (size_t)w->kernel * (size_t)w->kernel;
 }
 
-/* lines: (rows, out_height, out_width), each a window as (channels, side, side). The gradient
+/* lines: (rows, out_height, out_width), each a window as (channels, kernel, kernel). The gradient
  * writes all of dx. */
-void pl_launch_patches(pl_stream stream, const pl_cuda_patches *patches, const void *x,
+void pl_launch_windows(pl_stream stream, const pl_cuda_windows *windows, const void *x,
                        void *lines);
-void pl_launch_patches_gradient(pl_stream stream, const pl_cuda_patches *patches,
+void pl_launch_windows_gradient(pl_stream stream, const pl_cuda_windows *windows,
                                 const void *dlines, void *dx);
 
 /* ---- augment.cu ---- */
