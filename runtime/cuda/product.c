@@ -78,8 +78,8 @@ static pl_status prefer(cublasLtMatmulPreference_t preference,
                cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, bytes));
 }
 
-/* Sums may be split only where the parts are kept in f32 and added by a pass of its own, whose
- * order is fixed; in place they are added as they come. */
+/* Sums may be split only where the parts are kept in f32 and added by a pass of its own: in a fixed
+ * order, and rounded once. A sum that is not split is always allowed. */
 static pl_status set_preferences(const pl_product_spec *s, cublasLtMatmulPreference_t preference) {
   uint64_t workspace = MOST_WORKSPACE;
   uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;

@@ -39,9 +39,10 @@ void pl_product_destroy(pl_product **product);
 /* Where the bias is: (cols) on the device, for all runs from now on; only where there is one. */
 pl_status pl_product_set_bias(pl_product *product, const void *bias);
 
-/* What `scratch` has to hold in a run, and the most that any product asks for. Scratch may begin at
- * any multiple of PL_ALIGNMENT. */
-enum { PL_PRODUCT_MOST_SCRATCH = (16 << 20) + 256 };
+/* What `scratch` has to hold in a run, and the most that any product asks for: cuBLAS recommends 32
+ * MiB for Hopper, with less some of its kernels are left out. Scratch may begin at any multiple of
+ * PL_ALIGNMENT. */
+enum { PL_PRODUCT_MOST_SCRATCH = (32 << 20) + 256 };
 size_t pl_product_scratch_bytes(const pl_product *product);
 pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
                          void *scratch);
