@@ -32,6 +32,7 @@ bool pl_cuda_tf32(void) { return tf32_allowed; }
 
 pl_status pl_cuda_check(const char *what, cudaError_t error) {
   if (error == cudaSuccess) return PL_OK;
+  cudaGetLastError(); /* else the next launch would seem to have failed */
   return PL_FAIL(PL_E_INTERNAL, "%s: CUDA says: %s (%s)", what, cudaGetErrorString(error),
                  cudaGetErrorName(error));
 }
@@ -39,7 +40,7 @@ pl_status pl_cuda_check(const char *what, cudaError_t error) {
 int pl_cuda_devices(void) {
   int count = 0;
   if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
-  cudaGetLastError(); /* else the next launch would seem to have failed */
+  cudaGetLastError();
   return 0;
 }
 

@@ -37,9 +37,8 @@ cudaStream_t pl_cuda_stream(void);
 cublasLtHandle_t pl_cuda_blas(void);
 bool pl_cuda_tf32(void); /* as pl_cuda_use_tf32 said */
 
-/* PL_OK, or an error that names the call: PL_E_INTERNAL. Memory that can't be had tells how much
- * was asked for and how much is free. Also after launches: pl_cuda_check("layer norm",
- * cudaGetLastError()). */
+/* PL_OK, or an error that names the call: PL_E_INTERNAL, after which CUDA's last error is none
+ * again. Also after launches: pl_cuda_check("layer norm", cudaGetLastError()). */
 pl_status pl_cuda_check(const char *what, cudaError_t error);
 
 #endif

@@ -36,9 +36,7 @@ pl_status pl_cuda_record_end(pl_recording **out) {
   cudaGraph_t graph = NULL;
   *out = NULL;
   recording_now = false;
-  cudaError_t error = cudaStreamEndCapture(pl_cuda_stream(), &graph);
-  if (error != cudaSuccess) cudaGetLastError(); /* else the next launch would seem to have failed */
-  PL_TRY(pl_cuda_check("recording", error));
+  PL_TRY(pl_cuda_check("recording", cudaStreamEndCapture(pl_cuda_stream(), &graph)));
   pl_status status = make(graph, out);
   cudaGraphDestroy(graph);
   return status;

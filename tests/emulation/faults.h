@@ -11,7 +11,8 @@ emulated_host fault_host(void);
 /* Bytes of a device, at most `most`. */
 size_t fault_memory(size_t most);
 
-/* Whether `what` is refused: "start", "device", "product", "convolution". */
+/* Whether `what` is refused: "start", "device", "product", "convolution",
+ * "recording". */
 bool fault_refuses(const char *what);
 
 /* Counts kernels; true for the one that breaks the device. */

@@ -16,6 +16,9 @@ void emulated_run(size_t blocks, size_t threads_per_block, const std::function<v
 extern cudaError_t emulated_broken;
 cudaError_t emulated_done(void); /* the answer of a call that went well by itself */
 
+/* The error that a call answers with, which stays for cudaGetLastError (runtime.cc). */
+cudaError_t emulated_remember(cudaError_t error);
+
 /* Does all that is queued in all streams (streams.cc). */
 void emulated_finish_all(void);
 

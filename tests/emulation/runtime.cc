@@ -22,11 +22,6 @@ namespace {
 emulated_host host = fault_host();
 cudaError_t last_error = cudaSuccess;
 
-cudaError_t remember(cudaError_t error) {
-  if (error != cudaSuccess) last_error = error;
-  return error;
-}
-
 void check_device_memory(const void *memory, size_t bytes) {
   if (device_memory_holds(memory, bytes)) return;
   fprintf(stderr, "emulated runtime: %zu bytes at %p are not the device's\n", bytes, memory);
@@ -50,14 +45,19 @@ void check_pinned(const void *memory, size_t bytes) {
 
 cudaError_t emulated_broken = cudaSuccess;
 
-cudaError_t emulated_done(void) { return remember(emulated_broken); }
+cudaError_t emulated_remember(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+cudaError_t emulated_done(void) { return emulated_remember(emulated_broken); }
 
 void emulated_host_is(const emulated_host *wanted) { host = *wanted; }
 
 void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
                      std::function<void()> thread) {
   if (blocks < 1 || blocks > 0x7FFFFFFF || threads < 1 || threads > 1024) {
-    remember(cudaErrorInvalidConfiguration);
+    emulated_remember(cudaErrorInvalidConfiguration);
     return;
   }
   emulated_enqueue(stream, [=] {
@@ -103,15 +103,15 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 
 cudaError_t cudaGetDeviceCount(int *count) {
   *count = 0;
-  if (host.driver < CUDART_VERSION) return remember(cudaErrorInsufficientDriver);
-  if (fault_refuses("start")) return remember(cudaErrorInitializationError);
-  if (host.devices == 0) return remember(cudaErrorNoDevice);
+  if (host.driver < CUDART_VERSION) return emulated_remember(cudaErrorInsufficientDriver);
+  if (fault_refuses("start")) return emulated_remember(cudaErrorInitializationError);
+  if (host.devices == 0) return emulated_remember(cudaErrorNoDevice);
   *count = host.devices;
   return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device) {
-  if (device < 0 || device >= host.devices) return remember(cudaErrorInvalidDevice);
+  if (device < 0 || device >= host.devices) return emulated_remember(cudaErrorInvalidDevice);
   memset(properties, 0, sizeof *properties);
   snprintf(properties->name, sizeof properties->name, "emulated device");
   properties->totalGlobalMem = device_memory_total();
@@ -123,8 +123,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 
 /* Also makes what the process needs on the device. */
 cudaError_t cudaSetDevice(int device) {
-  if (device < 0 || device >= host.devices) return remember(cudaErrorInvalidDevice);
-  return fault_refuses("device") ? remember(cudaErrorDevicesUnavailable) : emulated_done();
+  if (device < 0 || device >= host.devices) return emulated_remember(cudaErrorInvalidDevice);
+  return fault_refuses("device") ? emulated_remember(cudaErrorDevicesUnavailable) : emulated_done();
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
@@ -134,13 +134,13 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
-  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   *memory = bytes ? device_memory_take(bytes) : nullptr;
-  return *memory || !bytes ? emulated_done() : remember(cudaErrorMemoryAllocation);
+  return *memory || !bytes ? emulated_done() : emulated_remember(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFree(void *memory) {
-  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   if (!memory) return cudaSuccess;
   emulated_finish_all();
   device_memory_give(memory);
@@ -148,15 +148,15 @@ cudaError_t cudaFree(void *memory) {
 }
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
-  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   *memory = malloc(bytes);
-  if (!*memory) return remember(cudaErrorMemoryAllocation);
+  if (!*memory) return emulated_remember(cudaErrorMemoryAllocation);
   pinned[(const char *)*memory] = bytes;
   return emulated_done();
 }
 
 cudaError_t cudaFreeHost(void *memory) {
-  if (emulated_spoils_recording()) return remember(cudaErrorStreamCaptureUnsupported);
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   emulated_finish_all();
   pinned.erase((const char *)memory);
   free(memory);

@@ -5,7 +5,8 @@
  *   PLENUM_EMULATED_CAPABILITY=7.5   of all of them
  *   PLENUM_EMULATED_MEMORY=1000000   bytes of a device, at most 256 MiB
  *   PLENUM_EMULATED_REFUSES=start    the driver does not start; "device": other processes hold
- *       the devices; "product", "convolution": the library has no such engine
+ *       the devices; "product", "convolution": the library has no such engine; "recording": a
+ *       device has no room for recorded work
  *   PLENUM_EMULATED_BREAKS=30        the 30th kernel breaks the device: whoever waits for it
  *       finds out, and everything fails from then on */
 #ifndef TESTS_EMULATION_RUNTIME_H

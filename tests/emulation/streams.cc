@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
@@ -128,7 +129,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   drain(stream);
   streams.erase(std::find(streams.begin(), streams.end(), stream));
   delete stream;
@@ -136,13 +137,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   drain(stream);
   return emulated_done();
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   (void)flags;
   if (event->at) stream->queue.push_back({nullptr, event->at});
   return emulated_done();
@@ -160,7 +161,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   auto here = std::make_shared<mark>(mark{stream, false});
   event->at = here;
   stream->queue.push_back({[here] { here->passed = true; }, nullptr});
@@ -168,7 +169,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   device_memory_open();
   while (event->at && !event->at->passed) advance(event->at->stream);
   device_memory_close();
@@ -177,7 +178,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
   (void)mode;
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   stream->recording.reset(new capture{{}, false});
   return cudaSuccess;
 }
@@ -185,8 +186,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
   std::unique_ptr<capture> recorded = std::move(stream->recording);
   *graph = nullptr;
-  if (!recorded) return cudaErrorInvalidValue;
-  if (recorded->spoilt) return cudaErrorStreamCaptureInvalidated;
+  if (!recorded) return emulated_remember(cudaErrorInvalidValue);
+  if (recorded->spoilt) return emulated_remember(cudaErrorStreamCaptureInvalidated);
   *graph = new CUgraph_st{std::move(recorded->work)};
   return cudaSuccess;
 }
@@ -194,6 +195,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
                                  unsigned long long flags) {
   (void)flags;
+  if (fault_refuses("recording")) return emulated_remember(cudaErrorMemoryAllocation);
   *exec = new CUgraphExec_st{graph->work};
   return cudaSuccess;
 }
@@ -205,7 +207,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 /* What was instantiated stays as it was, whatever becomes of the graph. */
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-  if (emulated_spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+  if (emulated_spoils_recording()) return emulated_remember(cudaErrorStreamCaptureUnsupported);
   for (const std::function<void()> &work : exec->work) emulated_enqueue(stream, work);
   return emulated_done();
 }

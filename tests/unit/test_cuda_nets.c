@@ -1,5 +1,6 @@
 /* Whole networks on the CUDA backend: what the naive backend gives, within rounding, and the
  * promises that hold bit by bit. Built twice, as test_cuda_ops.c. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/memory.h"
@@ -281,6 +282,20 @@ static pl_status add_of_two(void *context, double *values, size_t n) {
 }
 
 /* A second rank that has the very same leaves: sums and counts double, so nothing changes. */
+/* Without room for recordings, which the emulated device can be told of, work is queued anew. */
+static void what_cannot_be_recorded_is_queued(void **state) {
+  (void)state;
+  rig_options options = vision_options(PL_F32);
+  result plain = run_steps(&options, 3);
+  options.record = true;
+  assert_int_equal(setenv("PLENUM_EMULATED_REFUSES", "recording", 1), 0);
+  result queued = run_steps(&options, 3);
+  assert_int_equal(unsetenv("PLENUM_EMULATED_REFUSES"), 0);
+  check_same(&queued, &plain, "when recordings find no room");
+  free_result(&plain);
+  free_result(&queued);
+}
+
 static void norms_ask_other_ranks(void **state) {
   (void)state;
   int calls = 0;
@@ -326,6 +341,7 @@ int main(void) {
       cmocka_unit_test(vision_transformers),
       cmocka_unit_test(text_transformers),
       cmocka_unit_test(recorded_work_follows_the_parameters),
+      cmocka_unit_test(what_cannot_be_recorded_is_queued),
       cmocka_unit_test(norms_ask_other_ranks),
       cmocka_unit_test(inference_uses_running_statistics),
   };
