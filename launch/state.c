@@ -126,7 +126,7 @@ pl_status pl_state_follow(pl_state *state, double decay) {
   double young = (1.0 + (double)state->step) / (10.0 + (double)state->step);
   float rate = (float)(1 - (decay < young ? decay : young));
   PL_TRY(
-      pl_optim_follow(&pl_host_device, state->average, state->master, slice_elements(state), rate));
+      pl_optim_follow(state->device, state->average, state->master, slice_elements(state), rate));
   return pl_optim_follow(&pl_host_device, state->average_buffers, state->buffers,
                          buffer_elements(state), rate);
 }

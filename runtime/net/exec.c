@@ -131,7 +131,8 @@ static size_t output_bytes(const pl_exec *exec) {
 
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers) {
-  const pl_pass pass = {.exec = exec, .fetch = fetch, .context = context, .out = out};
+  pl_pass pass = {.exec = exec, .fetch = fetch, .context = context};
+  pass.out = out;
   PL_TRY(pl_pass_forward(&pass));
   exec->ran_forward = true;
   return pl_running_update(exec, buffers);
