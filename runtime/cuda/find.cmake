@@ -10,8 +10,9 @@ include(CheckLanguage)
 check_language(CUDA)
 if(CMAKE_CUDA_COMPILER)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80 90)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90) # and for the driver to compile, where a device is newer
   endif()
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared) # host code links it too: two would keep two last errors
   set(CMAKE_CUDA_STANDARD 17)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   enable_language(CUDA)
@@ -35,6 +36,12 @@ if(NOT missing_for_cuda)
     ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR})
   target_link_libraries(plenum_cuda_libraries INTERFACE CUDA::cudart CUDA::cublasLt
     ${CUDNN_LIBRARY})
+  # CMake takes it that nvcc's folders are known to the loader, which not every installation tells it.
+  get_filename_component(cudnn_folder ${CUDNN_LIBRARY} DIRECTORY)
+  foreach(rpath CMAKE_BUILD_RPATH CMAKE_INSTALL_RPATH)
+    list(APPEND ${rpath} ${CUDAToolkit_LIBRARY_DIR} ${cudnn_folder})
+    list(REMOVE_DUPLICATES ${rpath})
+  endforeach()
   message(STATUS "CUDA backend: built with CUDA ${CUDAToolkit_VERSION}")
 elseif(PLENUM_CUDA STREQUAL AUTO)
   message(STATUS "CUDA backend: not built, there is no ${missing_for_cuda}")
