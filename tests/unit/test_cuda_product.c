@@ -4,6 +4,7 @@
  */
 #include "runtime/cuda/product.h"
 
+#include "runtime/base/memory.h"
 #include "runtime/base/random.h"
 #include "runtime/cuda/cuda.h"
 #include "runtime/cuda/dense.h"
@@ -223,6 +224,49 @@ static void products_may_be_added(void **state) {
   for (int i = 0; i < 3; i++) pl_cuda_device.release(there[i]);
 }
 
+/* Ones everywhere: each element is the number of terms that were summed. */
+static void count_terms(pl_dtype type, int inner) {
+  const pl_product_matrix lies = {.line = inner};
+  pl_product_spec spec = {.batch = 1,
+                          .rows = 8,
+                          .inner = inner,
+                          .cols = 8,
+                          .left = lies,
+                          .right = lies,
+                          .out = {.line = 8},
+                          .type = type,
+                          .out_type = PL_F32};
+  spec.right.transposed = true;
+  pl_product *product = NULL;
+  size_t count = 8 * (size_t)inner, bytes = count * pl_dtype_bytes(type);
+  void *ones = pl_alloc(count, pl_dtype_bytes(type)), *there, *scratch, *out = placed(NULL, 64);
+  float sums[64];
+  assert_non_null(ones);
+  for (size_t i = 0; i < count; i++) op_fixture_set(type, ones, i, 1);
+  CHECK_OK(pl_product_create(&spec, &product));
+  CHECK_OK(pl_cuda_device.alloc(bytes, &there));
+  CHECK_OK(pl_cuda_device.put(there, ones, bytes));
+  CHECK_OK(pl_cuda_device.alloc(pl_product_scratch_bytes(product), &scratch));
+  CHECK_OK(pl_product_run(product, there, there, out, scratch));
+  CHECK_OK(pl_cuda_device.get(sums, out, sizeof sums));
+  for (int i = 0; i < 64; i++) CHECK_NEAR(sums[i], inner, 0);
+  pl_product_destroy(&product);
+  pl_cuda_device.release(scratch);
+  pl_cuda_device.release(there);
+  pl_cuda_device.release(out);
+  pl_free(ones);
+}
+
+/* Long sums are split in parts, which must not lose what is behind the last whole step. */
+static void every_term_counts(void **state) {
+  (void)state;
+  const int lengths[] = {8648, 11528, 57608, 65537};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    count_terms(PL_BF16, lengths[i]);
+    count_terms(PL_F32, lengths[i]);
+  }
+}
+
 static void alignment_is_what_can_be_relied_on(void **state) {
   (void)state;
   pl_product_matrix m = {.placement = 0};
@@ -241,6 +285,7 @@ int main(void) {
       cmocka_unit_test(matrices_may_lie_any_way),
       cmocka_unit_test(a_gradient_may_lie_behind_others),
       cmocka_unit_test(products_may_be_added),
+      cmocka_unit_test(every_term_counts),
       cmocka_unit_test(alignment_is_what_can_be_relied_on),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
