@@ -36,7 +36,8 @@ typedef struct pl_product pl_product;
 pl_status pl_product_create(const pl_product_spec *spec, pl_product **out);
 void pl_product_destroy(pl_product **product);
 
-/* Where the bias is: (cols) on the device, for all runs from now on; only where there is one. */
+/* Where the bias is: (cols) on the device, aligned to PL_ALIGNMENT, as cuBLASLt can't be told of
+ * less; for all runs from now on. Only where there is one. */
 pl_status pl_product_set_bias(pl_product *product, const void *bias);
 
 /* What `scratch` has to hold in a run, and the most that any product asks for: cuBLAS recommends 32

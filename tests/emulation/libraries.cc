@@ -107,6 +107,7 @@ pl_status pl_product_create(const pl_product_spec *spec, pl_product **out) {
 
 pl_status pl_product_set_bias(pl_product *product, const void *bias) {
   if (!product->spec.bias) return PL_FAIL(PL_E_INTERNAL, "the plan has no bias");
+  if ((uintptr_t)bias % PL_ALIGNMENT != 0) return PL_FAIL(PL_E_INTERNAL, "the bias is not aligned");
   product->bias = bias;
   return PL_OK;
 }
