@@ -1,4 +1,5 @@
-/* Memory for numbers: aligned, zeroed, overflow-checked. */
+/* Memory for numbers: aligned, zeroed, overflow-checked, and counted by what it is for
+ * (runtime/base/account.h). */
 #ifndef PL_BASE_MEMORY_H
 #define PL_BASE_MEMORY_H
 
@@ -19,8 +20,10 @@ void pl_free(void *block);
 /* A copy of a string, owned by the caller (pl_free). NULL as for pl_alloc. */
 char *pl_strdup(const char *text);
 
-/* Resident memory of this process at its highest, in bytes; 0 where the system tells none. */
+/* Resident memory of this process, at its highest and now, in bytes; 0 where the system tells none.
+ */
 size_t pl_peak_resident_bytes(void);
+size_t pl_resident_bytes(void);
 
 /* Rounds up to a multiple of PL_ALIGNMENT. */
 static inline size_t pl_align_up(size_t bytes) {
