@@ -65,6 +65,7 @@ struct pl_comm {
   char *scratch;       /* of pl_comm_scratch */
   size_t scratch_size; /* bytes */
   size_t *equal_parts; /* (size): scratch of gathers of equal parts */
+  size_t sent_bytes;   /* see pl_comm_sent_bytes */
   char *agreed;        /* (PL_REASON_MAX): message of the last failure that ranks agreed on */
   pl_life life;
 };

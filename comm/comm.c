@@ -10,6 +10,7 @@
 #include "comm/backend.h"
 #include "comm/launcher.h"
 #include "comm/mpi/mpi.h"
+#include "comm/pretended/pretended.h"
 #include "comm/self/self.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
@@ -46,6 +47,19 @@ static pl_status complete(pl_comm *comm) {
 pl_status pl_comm_create_self(pl_comm **out) {
   pl_comm *comm = new_comm();
   if (!comm) return PL_E_INTERNAL;
+  pl_status status = complete(comm);
+  if (status != PL_OK) pl_comm_destroy(&comm);
+  *out = comm;
+  return status;
+}
+
+pl_status pl_comm_create_pretended(int ranks, int rank, pl_comm **out) {
+  pl_comm *comm = new_comm();
+  if (!comm) return PL_E_INTERNAL;
+  comm->backend = &pl_pretended_backend;
+  comm->state = &comm->place;
+  comm->place.size = ranks;
+  comm->place.rank = rank;
   pl_status status = complete(comm);
   if (status != PL_OK) pl_comm_destroy(&comm);
   *out = comm;
@@ -173,12 +187,21 @@ pl_status pl_comm_barrier(pl_comm *comm) {
   return pl_comm_leave(comm, outer, comm->backend->barrier(comm->state));
 }
 
+/* What this rank has for all others. */
+static void count_copies(pl_comm *comm, size_t bytes) {
+  comm->sent_bytes += bytes * (size_t)(comm->place.size - 1);
+}
+
+size_t pl_comm_sent_bytes(const pl_comm *comm) { return comm->sent_bytes; }
+
 pl_status pl_comm_broadcast(pl_comm *comm, void *data, size_t bytes, int root) {
+  if (comm->place.rank == root) count_copies(comm, bytes);
   const char *outer = pl_comm_enter(comm, "broadcast");
   return pl_comm_leave(comm, outer, comm->backend->broadcast(comm->state, data, bytes, root));
 }
 
 pl_status pl_comm_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes) {
+  count_copies(comm, bytes[comm->place.rank]);
   const char *outer = pl_comm_enter(comm, "all-gather");
   return pl_comm_leave(comm, outer, comm->backend->allgather(comm->state, send, recv, bytes));
 }
@@ -191,6 +214,9 @@ pl_status pl_comm_allgather_equal(pl_comm *comm, const void *send, void *recv, s
 pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *send_bytes,
                                  const size_t *send_offset, void *recv, const size_t *recv_bytes,
                                  const size_t *recv_offset, pl_request **out) {
+  for (int k = 0; k < comm->place.size; k++) {
+    if (k != comm->place.rank) comm->sent_bytes += send_bytes[k];
+  }
   const char *outer = pl_comm_enter(comm, "start of an exchange");
   return pl_comm_leave(comm, outer,
                        comm->backend->start_alltoall(comm->state, send, send_bytes, send_offset,
@@ -199,6 +225,7 @@ pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *
 
 pl_status pl_comm_start_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes,
                                   pl_request **out) {
+  count_copies(comm, bytes[comm->place.rank]);
   const char *outer = pl_comm_enter(comm, "start of an all-gather");
   return pl_comm_leave(comm, outer,
                        comm->backend->start_allgather(comm->state, send, recv, bytes, out));

@@ -1,9 +1,9 @@
 /* Everything between ranks. One handle, three kinds of call: moving bytes, summing in the shape of
  * the batch tree, agreeing.
  *
- * Backends: self (one process, always there) and mpi. All functions marked Collective must be
- * called by all ranks in the same order. A failure inside a collective call means that ranks may no
- * longer be in step: the caller ends with pl_comm_abort. */
+ * Backends: self (one process, always there) and mpi; and for planning, pretended. All functions
+ * marked Collective must be called by all ranks in the same order. A failure inside a collective
+ * call means that ranks may no longer be in step: the caller ends with pl_comm_abort. */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
 
@@ -26,6 +26,10 @@ pl_status pl_comm_create(int *argc, char ***argv, pl_comm **out);
 
 /* One process alone, without looking for a launcher; for tests and tools. Not collective. */
 pl_status pl_comm_create_self(pl_comm **out);
+
+/* Rank `rank` of `ranks` ranks that are not there (comm/pretended/pretended.h): for planning what a
+ * rank of so many would need. Not collective. */
+pl_status pl_comm_create_pretended(int ranks, int rank, pl_comm **out);
 
 /* Collective. NULL is allowed. */
 void pl_comm_destroy(pl_comm **comm);
@@ -72,6 +76,8 @@ pl_status pl_comm_start_alltoall(pl_comm *comm, const void *send, const size_t *
 /* Starts an all-gather likewise, so that it runs beside computing. Collective. */
 pl_status pl_comm_start_allgather(pl_comm *comm, const void *send, void *recv, const size_t *bytes,
                                   pl_request **out);
+/* Bytes that this rank has sent to others so far, a copy for each of them. Not collective. */
+size_t pl_comm_sent_bytes(const pl_comm *comm);
 /* Lets exchanges under way move on; cheap; call it now and then while computing. Not collective. */
 pl_status pl_comm_progress(pl_comm *comm);
 /* Waits for the end of an exchange and frees it, leaving NULL; NULL is allowed. */
@@ -82,6 +88,9 @@ pl_status pl_comm_wait(pl_comm *comm, pl_request **request);
  * over its leaves. Small vectors by one all-gather, large ones by exchange, sum, all-gather.
  * Collective; n must match on all ranks. */
 pl_status pl_comm_sum_f64(pl_comm *comm, double *values, size_t n);
+
+/* Bytes that this rank sends in such a sum. Not collective. */
+size_t pl_comm_sum_sent_bytes(const pl_comm *comm, size_t n);
 
 /* The same as a handle for code below comm; valid as long as comm. */
 const pl_ranks *pl_comm_ranks(pl_comm *comm);

@@ -57,6 +57,16 @@ static pl_status wait_for_buckets(bucket_gather *gather) {
   return PL_OK;
 }
 
+size_t pl_image_gather_sent_bytes(const pl_space *space, const pl_slice *slice) {
+  size_t own = 0;
+  for (int b = 0; b < pl_space_buckets(space); b++) {
+    int64_t first, count;
+    pl_space_bucket_part(space, b, slice->ranks, slice->rank, &first, &count);
+    own += pl_space_block_offset(space, first + count) - pl_space_block_offset(space, first);
+  }
+  return own * (size_t)(slice->ranks - 1);
+}
+
 static size_t hash_place(const pl_space *space, int64_t block) {
   (void)space;
   return (size_t)block * sizeof(pl_hash128);

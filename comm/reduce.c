@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
@@ -93,6 +94,7 @@ pl_status pl_grad_reduce_create(pl_comm *comm, const pl_device *device, const pl
     return PL_FAIL(PL_E_INTERNAL, "the slice is that of rank %d of %d, not of rank %d of %d",
                    slice->rank, slice->ranks, pl_comm_rank(comm), pl_comm_size(comm));
   }
+  PL_MEMORY_FOR(PL_MEMORY_GRADIENT_EXCHANGE);
   pl_grad_reduce *reduce = pl_alloc(1, sizeof *reduce);
   if (!reduce) return PL_E_INTERNAL;
   reduce->comm = comm;

@@ -55,4 +55,7 @@ pl_status pl_image_gather_run(pl_image_gather *gather, const float *master, void
 pl_status pl_slice_hash(pl_comm *comm, const pl_space *space, const pl_slice *slice,
                         const float *values, uint64_t hash[2]);
 
+/* Bytes that this rank sends in pl_image_gather. Not collective. */
+size_t pl_image_gather_sent_bytes(const pl_space *space, const pl_slice *slice);
+
 #endif

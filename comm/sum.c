@@ -11,6 +11,8 @@
  * messages. Above, each rank adds its part and hands it out: fewer bytes, two rounds. */
 enum { SMALL_BYTES = 64 * 1024 };
 
+static bool is_small(size_t n) { return n <= SMALL_BYTES / sizeof(double); }
+
 static pl_status sum_small(pl_comm *comm, double *values, size_t n) {
   int size = comm->place.size;
   double *all = pl_comm_scratch(comm, (size_t)size * n * sizeof *all);
@@ -62,9 +64,17 @@ static pl_status sum_large(pl_comm *comm, double *values, size_t n) {
 pl_status pl_comm_sum_f64(pl_comm *comm, double *values, size_t n) {
   if (comm->place.size == 1 || n == 0) return PL_OK;
   const char *outer = pl_comm_enter(comm, "sum");
-  bool small = n <= SMALL_BYTES / sizeof *values;
   return pl_comm_leave(comm, outer,
-                       small ? sum_small(comm, values, n) : sum_large(comm, values, n));
+                       is_small(n) ? sum_small(comm, values, n) : sum_large(comm, values, n));
+}
+
+size_t pl_comm_sum_sent_bytes(const pl_comm *comm, size_t n) {
+  size_t others = (size_t)comm->place.size - 1;
+  if (others == 0) return 0;
+  if (is_small(n)) return others * n * sizeof(double);
+  size_t own = part_start(n, comm->place.size, comm->place.rank + 1) -
+               part_start(n, comm->place.size, comm->place.rank);
+  return (n - own + others * own) * sizeof(double);
 }
 
 static pl_status largest(pl_comm *comm, double *values, size_t n) {
