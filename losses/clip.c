@@ -44,6 +44,17 @@ size_t pl_clip_loss_bytes(const pl_clip_loss *loss) {
   return sizeof *loss + pl_pair_sweep_bytes(loss->images) + pl_pair_sweep_bytes(loss->texts);
 }
 
+pl_pair_sent pl_clip_sent_bytes(const pl_clip_loss *loss) {
+  const pl_clip_terms terms = {0};
+  pl_pair_loss images, texts;
+  (loss->kind == PL_CLIP_SOFTMAX ? pl_clip_softmax_kinds : pl_clip_sigmoid_kinds)(&terms, &images,
+                                                                                  &texts);
+  pl_pair_sent sent = pl_pair_sent_bytes(loss->images, &images);
+  pl_pair_sent others = pl_pair_sent_bytes(loss->texts, &texts);
+  return (pl_pair_sent){.embeddings = sent.embeddings + others.embeddings,
+                        .statistics = sent.statistics + others.statistics};
+}
+
 double pl_clip_gather_ms(const pl_clip_loss *loss) {
   return pl_pair_gather_ms(loss->images) + pl_pair_gather_ms(loss->texts);
 }

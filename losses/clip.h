@@ -41,4 +41,7 @@ const pl_pair_sweep *pl_clip_loss_sweep(const pl_clip_loss *loss);
 size_t pl_clip_loss_bytes(const pl_clip_loss *loss);
 double pl_clip_gather_ms(const pl_clip_loss *loss);
 
+/* Bytes that this rank sends in pl_clip, both sweeps together. */
+pl_pair_sent pl_clip_sent_bytes(const pl_clip_loss *loss);
+
 #endif

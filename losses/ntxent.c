@@ -97,6 +97,25 @@ static void weigh(const void *context, const pl_pair_tile *tile, const float *ro
   }
 }
 
+static pl_pair_loss kind_of(const pl_ntxent_terms *loss) {
+  return (pl_pair_loss){
+      .name = "ntxent",
+      .stats = PL_NTXENT_STATS,
+      .figures = FIGURES,
+      .state_bytes = sizeof(pl_ntxent_state),
+      .context = loss,
+      .begin = begin,
+      .gather = gather,
+      .finish = finish,
+      .weigh = weigh,
+  };
+}
+
+pl_pair_sent pl_ntxent_sent_bytes(const pl_pair_sweep *sweep) {
+  const pl_pair_loss kind = kind_of(NULL);
+  return pl_pair_sent_bytes(sweep, &kind);
+}
+
 pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, double temperature,
                     bool want_uniformity, pl_contrast_figures *figures, float *dz) {
   if (!(temperature > 0) || !isfinite(temperature))
@@ -111,17 +130,7 @@ pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, doub
       .steep = (float)(PL_LOG2_E / temperature),
       .share = (float)(1 / (temperature * rows)),
   };
-  const pl_pair_loss kind = {
-      .name = "ntxent",
-      .stats = PL_NTXENT_STATS,
-      .figures = FIGURES,
-      .state_bytes = sizeof(pl_ntxent_state),
-      .context = &loss,
-      .begin = begin,
-      .gather = gather,
-      .finish = finish,
-      .weigh = weigh,
-  };
+  const pl_pair_loss kind = kind_of(&loss);
   double sums[FIGURES];
   PL_TRY(pl_pair_gather(sweep, z));
   PL_TRY(pl_pair_statistics(sweep, &kind, sums));

@@ -25,4 +25,7 @@ typedef struct pl_contrast_figures {
 pl_status pl_ntxent(pl_pair_sweep *sweep, const float *z, int leaf_samples, double temperature,
                     bool want_uniformity, pl_contrast_figures *figures, float *dz);
 
+/* Bytes that this rank sends in pl_ntxent. */
+pl_pair_sent pl_ntxent_sent_bytes(const pl_pair_sweep *sweep);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "losses/cuda/engine.h"
 #include "losses/pair_engine.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
@@ -75,6 +76,7 @@ static pl_status make(pl_pair_sweep *sweep, const pl_pair_options *options,
 
 static pl_status create(pl_comm *comm, const pl_pair_options *options, const pl_pair_sweep *twin,
                         pl_pair_sweep **out) {
+  PL_MEMORY_FOR(PL_MEMORY_LOSS);
   pl_pair_sweep *sweep = pl_alloc(1, sizeof *sweep);
   pl_status status = PL_E_INTERNAL;
   if (sweep) {
@@ -117,6 +119,15 @@ int64_t pl_pair_first_row(const pl_pair_sweep *sweep) { return sweep->part.first
 int64_t pl_pair_local_rows(const pl_pair_sweep *sweep) { return sweep->part.local_rows; }
 int64_t pl_pair_total_rows(const pl_pair_sweep *sweep) { return sweep->part.total_rows; }
 const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep) { return &sweep->part.options; }
+
+pl_pair_sent pl_pair_sent_bytes(const pl_pair_sweep *sweep, const pl_pair_loss *loss_kind) {
+  size_t copies = (size_t)sweep->part.local_rows * (size_t)(pl_comm_size(sweep->comm) - 1);
+  size_t sums = pl_comm_sum_sent_bytes(sweep->comm, (size_t)loss_kind->figures);
+  return (pl_pair_sent){
+      .embeddings = copies * (size_t)sweep->part.options.width * sizeof *sweep->gathered,
+      .statistics = copies * (size_t)loss_kind->stats * sizeof *sweep->stats + sums};
+}
+
 double pl_pair_gather_ms(const pl_pair_sweep *sweep) { return sweep->gather_ms; }
 
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep) {

@@ -125,6 +125,13 @@ size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks,
  * nothing. Not collective. */
 pl_status pl_pair_products(const pl_pair_sweep *sweep, float *dz);
 
+/* Bytes that this rank sends in a step: in one gather of columns, and in pl_pair_statistics. */
+typedef struct pl_pair_sent {
+  size_t embeddings, statistics;
+} pl_pair_sent;
+
+pl_pair_sent pl_pair_sent_bytes(const pl_pair_sweep *sweep, const pl_pair_loss *loss_kind);
+
 /* Milliseconds of the last gather (exchange only). */
 double pl_pair_gather_ms(const pl_pair_sweep *sweep);
 

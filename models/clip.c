@@ -10,6 +10,7 @@
 #include "models/encoder.h"
 #include "models/kind.h"
 #include "models/text_transformer.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
@@ -138,6 +139,11 @@ static size_t embedding_bytes(const clip *m) {
   return (size_t)(m->leaves * c->batch.micro * c->method.embedding) * sizeof(float);
 }
 
+static size_t leaf_tokens(const clip *m) {
+  const pl_config *c = m->setup.config;
+  return (size_t)(c->batch.micro * c->model.text.context);
+}
+
 static pl_status prepare_tower(clip *m, tower *t) {
   const pl_config *c = m->setup.config;
   pl_net_options net = {.backend = m->setup.backend,
@@ -154,6 +160,7 @@ static pl_status prepare_tower(clip *m, tower *t) {
                           .in_place = t == &m->image && m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(t->net, &exec, &t->exec));
+  PL_MEMORY_FOR(PL_MEMORY_EMBEDDINGS);
   const pl_device *device = m->setup.backend->device;
   PL_TRY(device->alloc(embedding_bytes(m), &t->z));
   return device->alloc(embedding_bytes(m), &t->dz);
@@ -161,11 +168,10 @@ static pl_status prepare_tower(clip *m, tower *t) {
 
 /* What may fail on one rank alone, such as memory of its device. */
 static pl_status prepare_towers(clip *m) {
-  const pl_config *c = m->setup.config;
   PL_TRY(prepare_tower(m, &m->image));
   PL_TRY(prepare_tower(m, &m->text));
-  m->tokens =
-      pl_alloc((size_t)(m->leaves * c->batch.micro * c->model.text.context), sizeof *m->tokens);
+  PL_MEMORY_FOR(PL_MEMORY_EMBEDDINGS);
+  m->tokens = pl_alloc((size_t)m->leaves * leaf_tokens(m), sizeof *m->tokens);
   return m->tokens ? PL_OK : PL_E_INTERNAL;
 }
 
@@ -201,11 +207,6 @@ static pl_status clip_load(void *state, const void *image, const float *buffers)
 }
 
 /* ---- a step ---- */
-
-static size_t leaf_tokens(const clip *m) {
-  const pl_config *c = m->setup.config;
-  return (size_t)(c->batch.micro * c->model.text.context);
-}
 
 /* Images come with their captions, which are kept for the other tower. */
 static pl_status fetch_images(void *context, int64_t leaf, pl_exec_input *input) {
@@ -317,6 +318,15 @@ static size_t clip_bytes(const void *state) {
          4 * embedding_bytes(m) + (size_t)m->leaves * leaf_tokens(m) * sizeof *m->tokens;
 }
 
+static pl_method_sent clip_sent(const void *state) {
+  const clip *m = state;
+  pl_pair_sent loss = pl_clip_sent_bytes(m->loss);
+  return (pl_method_sent){.embeddings = loss.embeddings,
+                          .statistics = loss.statistics,
+                          .norms = pl_norms_sent_bytes(m->setup.comm, m->image.exec) +
+                                   pl_norms_sent_bytes(m->setup.comm, m->text.exec)};
+}
+
 const pl_method_kind pl_method_kind_clip = {
     .name = "clip",
     .views = 1,
@@ -330,6 +340,7 @@ const pl_method_kind pl_method_kind_clip = {
     .scalars = clip_scalars,
     .costs = clip_costs,
     .bytes = clip_bytes,
+    .sent = clip_sent,
 };
 
 const pl_method_kind pl_method_kind_siglip = {
@@ -345,4 +356,5 @@ const pl_method_kind pl_method_kind_siglip = {
     .scalars = clip_scalars,
     .costs = clip_costs,
     .bytes = clip_bytes,
+    .sent = clip_sent,
 };

@@ -19,8 +19,12 @@ typedef struct pl_method_kind {
   int (*scalars)(const void *state, pl_scalar_rule *rules); /* NULL: none */
   pl_net_costs (*costs)(const void *state);
   size_t (*bytes)(const void *state);
+  pl_method_sent (*sent)(const void *state);
 } pl_method_kind;
 
 extern const pl_method_kind pl_method_kind_simclr, pl_method_kind_clip, pl_method_kind_siglip;
+
+/* Bytes that this rank sends in the sums of batch norms of a step. */
+size_t pl_norms_sent_bytes(const pl_comm *comm, const pl_exec *exec);
 
 #endif

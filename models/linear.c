@@ -5,6 +5,7 @@
 
 #include "models/pick.h"
 #include "models/softmax.h"
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/progress.h"
 #include "runtime/base/random.h"
@@ -275,7 +276,15 @@ static pl_status classify_local(linear *l, int32_t *predictions, double *right) 
 
 /* ---- the whole ---- */
 
+/* The memory that all this takes, without a number in it. */
+static pl_status plan(linear *l) {
+  const float *features;
+  PL_TRY(make_ready(l));
+  return l->views ? l->views->epoch(l->views->context, 0, &features) : PL_OK;
+}
+
 static pl_status run(linear *l, int32_t *predictions, pl_linear_result *result) {
+  PL_TRY(pl_comm_agree(l->comm, check_input(l)));
   PL_TRY(make_ready(l));
   bool shown = pl_comm_rank(l->comm) == 0 && !l->views; /* new views have progress of their own */
   pl_progress progress = pl_progress_start("training the classifier", "steps", l->steps, shown);
@@ -298,8 +307,9 @@ pl_status pl_linear_classify(pl_comm *comm, const pl_linear_options *options,
   linear l = {.comm = comm, .options = options, .train = train, .views = views, .queries = queries};
   *result = (pl_linear_result){0};
   pl_status status = agree_on_options(comm, options);
-  if (status == PL_OK) status = pl_comm_agree(comm, check_input(&l));
-  if (status == PL_OK) status = run(&l, predictions, result);
+  if (status == PL_OK) {
+    status = pl_account_is_planning() ? plan(&l) : run(&l, predictions, result);
+  }
   pl_standard_free(&l.standard);
   pl_pick_destroy(&l.samples);
   pl_pick_destroy(&l.asked);

@@ -62,6 +62,26 @@ int pl_method_scalars(const pl_method *method, pl_scalar_rule *rules) {
   return method->kind->scalars ? method->kind->scalars(method->state, rules) : 0;
 }
 
+pl_method_sent pl_method_sent_bytes(const pl_method *method) {
+  return method->kind->sent(method->state);
+}
+
 pl_net_costs pl_method_costs(const pl_method *method) { return method->kind->costs(method->state); }
 
 size_t pl_method_bytes(const pl_method *method) { return method->kind->bytes(method->state); }
+
+typedef struct sums {
+  const pl_comm *comm;
+  size_t sent;
+} sums;
+
+static void add_sum(void *context, size_t doubles) {
+  sums *s = context;
+  s->sent += pl_comm_sum_sent_bytes(s->comm, doubles);
+}
+
+size_t pl_norms_sent_bytes(const pl_comm *comm, const pl_exec *exec) {
+  sums s = {.comm = comm};
+  pl_exec_list_sums(exec, add_sum, &s);
+  return s.sent;
+}

@@ -98,6 +98,15 @@ enum { PL_SCALAR_RULES = 2 };
 /* The method's rules (at most PL_SCALAR_RULES, copied to `rules`); returns how many. */
 int pl_method_scalars(const pl_method *method, pl_scalar_rule *rules);
 
+/* Bytes that this rank sends in a step. */
+typedef struct pl_method_sent {
+  size_t embeddings; /* for all ranks */
+  size_t statistics; /* of the loss, likewise */
+  size_t norms;      /* in sums of batch norms over ranks */
+} pl_method_sent;
+
+pl_method_sent pl_method_sent_bytes(const pl_method *method);
+
 /* Exact figures of the training networks (per leaf) and bytes held for activations and the loss. */
 pl_net_costs pl_method_costs(const pl_method *method);
 size_t pl_method_bytes(const pl_method *method);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "losses/tile_product.h"
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
 
@@ -96,6 +97,7 @@ static pl_status take_keys(pl_search *s, const float *mine) {
     if (!all) status = PL_E_INTERNAL;
   }
   PL_TRY_OR(done, status, pl_comm_agree(s->comm, status));
+  if (pl_account_is_planning()) goto done;
   PL_TRY_OR(done, status, pl_search_gather(s, mine, all, width * sizeof *all));
   status = pl_comm_agree(s->comm, pack_keys(s, all));
 done:
@@ -225,5 +227,6 @@ pl_status pl_search_run(pl_search *search, const float *queries, int64_t count,
     if (rank < pl_comm_rank(search->comm)) run.first += search->query_counts[rank];
     *total += search->query_counts[rank];
   }
+  if (pl_account_is_planning()) return PL_OK;
   return pl_comm_agree(search->comm, visit_all(&run));
 }

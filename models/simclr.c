@@ -8,6 +8,7 @@
 #include "models/encoder.h"
 #include "models/kind.h"
 #include "models/projector.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
@@ -98,6 +99,7 @@ static pl_status prepare_network(simclr *m) {
                           .in_place = m->setup.images_in_place,
                           .ranks = pl_comm_ranks(m->setup.comm)};
   PL_TRY(pl_exec_create(m->net, &exec, &m->exec));
+  PL_MEMORY_FOR(PL_MEMORY_EMBEDDINGS);
   const pl_device *device = m->setup.backend->device;
   PL_TRY(device->alloc(embedding_bytes(m), &m->z));
   return device->alloc(embedding_bytes(m), &m->dz);
@@ -178,6 +180,14 @@ static size_t simclr_bytes(const void *state) {
   return pl_exec_bytes(m->exec) + pl_pair_sweep_bytes(m->sweep) + 2 * embedding_bytes(m);
 }
 
+static pl_method_sent simclr_sent(const void *state) {
+  const simclr *m = state;
+  pl_pair_sent loss = pl_ntxent_sent_bytes(m->sweep);
+  pl_method_sent sent = {.embeddings = loss.embeddings, .statistics = loss.statistics};
+  sent.norms = pl_norms_sent_bytes(m->setup.comm, m->exec);
+  return sent;
+}
+
 const pl_method_kind pl_method_kind_simclr = {
     .name = "simclr",
     .views = VIEWS,
@@ -189,4 +199,5 @@ const pl_method_kind pl_method_kind_simclr = {
     .compile_part = simclr_compile_part,
     .costs = simclr_costs,
     .bytes = simclr_bytes,
+    .sent = simclr_sent,
 };

@@ -1,5 +1,6 @@
 #include "runtime/data/dataset.h"
 
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/shard.h"
 
@@ -26,6 +27,7 @@ static pl_status open_shards(pl_dataset *d) {
 }
 
 pl_status pl_dataset_open(const char *folder, pl_dataset **out) {
+  PL_MEMORY_FOR(PL_MEMORY_DATA);
   pl_status status = PL_OK;
   pl_dataset *d = pl_alloc(1, sizeof *d);
   *out = NULL;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/loader_sample.h"
@@ -127,6 +128,7 @@ static pl_status make_sample(pl_loader *loader, slot *s, int i, pl_loader_tools 
 }
 
 static void *work(void *argument) {
+  PL_MEMORY_FOR(PL_MEMORY_DATA);
   pl_loader *loader = argument;
   pl_loader_tools mine = {0};
   span taken = {0};
@@ -274,6 +276,7 @@ static pl_status start_threads(pl_loader *loader) {
 }
 
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
+  PL_MEMORY_FOR(PL_MEMORY_DATA);
   PL_TRY(check_options(options));
   pl_loader *loader = pl_alloc(1, sizeof *loader);
   if (!loader) return PL_E_INTERNAL;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/tokenizer_merges.h"
 #include "runtime/data/tokenizer_text.h"
@@ -32,6 +33,7 @@ struct pl_tokenizer_work {
 };
 
 pl_status pl_tokenizer_open(const char *path, pl_tokenizer **out) {
+  PL_MEMORY_FOR(PL_MEMORY_DATA);
   pl_status status = PL_OK;
   char *text = NULL;
   size_t size = 0;

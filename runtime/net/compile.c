@@ -1,3 +1,4 @@
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/net/plan.h"
 
@@ -88,6 +89,7 @@ static pl_status prepare_kernels(pl_net *net) {
 }
 
 pl_status pl_net_compile(const pl_graph *graph, const pl_net_options *options, pl_net **out) {
+  PL_MEMORY_FOR(PL_MEMORY_KERNELS);
   pl_status status = PL_OK;
   PL_TRY(check_options(graph, options));
   pl_net *net = pl_alloc(1, sizeof *net);

@@ -1,3 +1,4 @@
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
 #include "runtime/net/exec_state.h"
@@ -17,7 +18,8 @@ static pl_status check_options(const pl_net *net, const pl_exec_options *options
 }
 
 /* `count` zeroed elements on the device, counted in pl_exec_bytes; NULL after an error. */
-static void *reserve(pl_exec *exec, size_t count, size_t size) {
+static void *reserve(pl_exec *exec, pl_memory_kind kind, size_t count, size_t size) {
+  PL_MEMORY_FOR(kind);
   void *memory = NULL;
   exec->bytes += count * size;
   return exec->device->alloc(count * size, &memory) == PL_OK ? memory : NULL;
@@ -28,8 +30,8 @@ static pl_status reserve_borders(pl_exec *exec) {
   const pl_net *net = exec->net;
   size_t sums = net->statistics > net->widest_sums ? net->statistics : net->widest_sums;
   if (exec->device->is_host) return PL_OK;
-  size_t inputs = pl_net_value_elements(net, net->step[0].op.output);
-  exec->input = reserve(exec, exec->options.in_place ? 0 : inputs, sizeof(float));
+  size_t inputs = exec->options.in_place ? 0 : pl_net_value_elements(net, net->step[0].op.output);
+  exec->input = reserve(exec, PL_MEMORY_EMBEDDINGS, inputs, sizeof(float));
   exec->host_sums = pl_alloc(sums, sizeof *exec->host_sums);
   return exec->input && exec->host_sums ? PL_OK : PL_E_INTERNAL;
 }
@@ -41,14 +43,16 @@ static pl_status reserve_memory(pl_exec *exec) {
   size_t depth = (size_t)pl_tree_depth(exec->options.leaves, PL_TREE_WHOLE);
   exec->arena_stride[PL_ARENA_HELD] = keeps ? bytes[PL_ARENA_HELD] : 0;
   exec->arena[PL_ARENA_HELD] =
-      reserve(exec, keeps ? (size_t)exec->options.leaves : 1, bytes[PL_ARENA_HELD]);
-  exec->arena[PL_ARENA_SCRATCH] = reserve(exec, 1, bytes[PL_ARENA_SCRATCH]);
-  exec->kernel_scratch = reserve(exec, 1, net->kernel_scratch_bytes);
-  exec->leaf_sums = reserve(exec, net->widest_sums, sizeof(double));
-  exec->totals = reserve(exec, net->widest_sums, sizeof(double));
-  exec->sum_stack = reserve(exec, net->wide ? depth * net->widest_sums : 0, sizeof(double));
-  exec->statistics = reserve(exec, net->statistics, sizeof(double));
-  exec->statistic_stack = reserve(exec, net->wide ? 0 : depth * net->statistics, sizeof(double));
+      reserve(exec, PL_MEMORY_KEPT, keeps ? (size_t)exec->options.leaves : 1, bytes[PL_ARENA_HELD]);
+  exec->arena[PL_ARENA_SCRATCH] = reserve(exec, PL_MEMORY_SCRATCH, 1, bytes[PL_ARENA_SCRATCH]);
+  exec->kernel_scratch = reserve(exec, PL_MEMORY_SCRATCH, 1, net->kernel_scratch_bytes);
+  exec->leaf_sums = reserve(exec, PL_MEMORY_SCRATCH, net->widest_sums, sizeof(double));
+  exec->totals = reserve(exec, PL_MEMORY_SCRATCH, net->widest_sums, sizeof(double));
+  exec->sum_stack =
+      reserve(exec, PL_MEMORY_SCRATCH, net->wide ? depth * net->widest_sums : 0, sizeof(double));
+  exec->statistics = reserve(exec, PL_MEMORY_SCRATCH, net->statistics, sizeof(double));
+  exec->statistic_stack =
+      reserve(exec, PL_MEMORY_SCRATCH, net->wide ? 0 : depth * net->statistics, sizeof(double));
   exec->time = pl_alloc((size_t)net->steps, sizeof *exec->time);
   return exec->arena[PL_ARENA_HELD] && exec->arena[PL_ARENA_SCRATCH] && exec->kernel_scratch &&
                  exec->leaf_sums && exec->totals && exec->sum_stack && exec->statistics &&
@@ -111,6 +115,22 @@ pl_status pl_exec_sum_ranks(pl_exec *exec, double *values, size_t count) {
   return exec->device->put(values, exec->host_sums, count * sizeof *values);
 }
 
+void pl_exec_list_sums(const pl_exec *exec, void (*sum)(void *context, size_t doubles),
+                       void *context) {
+  const pl_net *net = exec->net;
+  if (net->statistics == 0) return;
+  if (net->options.scope != PL_NORM_GLOBAL) { /* the running statistics alone */
+    sum(context, net->statistics);
+    return;
+  }
+  for (int i = 0; i < net->steps; i++) {
+    size_t doubles = net->step[i].needs.phase_sums;
+    if (doubles == 0) continue;
+    sum(context, doubles);
+    if (net->step[i].backward) sum(context, doubles);
+  }
+}
+
 const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count) {
   *count = exec->net->steps;
   return exec->time;
@@ -142,9 +162,10 @@ pl_status pl_exec_embed(pl_exec *exec, pl_exec_fetch fetch, void *context, float
   const pl_device *device = exec->device;
   size_t bytes = output_bytes(exec);
   void *there = NULL;
-  if (device->is_host) return pl_exec_forward(exec, fetch, context, out, NULL);
+  bool planning = pl_account_is_planning(); /* memory holds no numbers then */
+  if (device->is_host) return planning ? PL_OK : pl_exec_forward(exec, fetch, context, out, NULL);
   PL_TRY(device->alloc(bytes, &there));
-  pl_status status = pl_exec_forward(exec, fetch, context, there, NULL);
+  pl_status status = planning ? PL_OK : pl_exec_forward(exec, fetch, context, there, NULL);
   if (status == PL_OK) status = device->get(out, there, bytes);
   device->release(there);
   return status;

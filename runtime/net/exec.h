@@ -67,6 +67,11 @@ const pl_exec_time *pl_exec_times(const pl_exec *exec, int *count);
 /* How many pieces of work are recorded (pl_exec_options.record). */
 int64_t pl_exec_recorded(const pl_exec *exec);
 
+/* Calls `sum` with the size of each sum over ranks that a forward and a backward pass ask for, in
+ * doubles. */
+void pl_exec_list_sums(const pl_exec *exec, void (*sum)(void *context, size_t doubles),
+                       void *context);
+
 /* Bytes of activations this executor holds. */
 size_t pl_exec_bytes(const pl_exec *exec);
 
@@ -77,7 +82,8 @@ size_t pl_exec_bytes(const pl_exec *exec);
 pl_status pl_exec_forward(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out,
                           float *buffers);
 
-/* The same without training, for whoever wants the outputs on the host: `out` is its memory. */
+/* The same without training, for whoever wants the outputs on the host: `out` is its memory.
+ * Computes nothing for a thread that plans (runtime/base/account.h). */
 pl_status pl_exec_embed(pl_exec *exec, pl_exec_fetch fetch, void *context, float *out);
 
 /* dout: (leaves * rows, output features) f32 on the device, the gradient of the loss; parameter

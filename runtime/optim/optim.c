@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/optim/rule.h"
 
@@ -121,6 +122,7 @@ static pl_status set_up(pl_optim *optim) {
 
 pl_status pl_optim_create(const pl_device *device, const pl_space *space, const pl_slice *slice,
                           const pl_ranks *ranks, const pl_optim_options *options, pl_optim **out) {
+  PL_MEMORY_FOR(PL_MEMORY_MOMENTS);
   *out = NULL;
   PL_TRY(check_options(options));
   pl_optim *optim = pl_alloc(1, sizeof *optim);
@@ -272,4 +274,8 @@ pl_status pl_optim_step(pl_optim *optim, double lr, int64_t step, float *master,
 pl_status pl_optim_follow(const pl_device *device, float *average, const float *values, size_t n,
                           float rate) {
   return engine_of(device)->follow(average, values, n, rate);
+}
+
+size_t pl_optim_summed(const pl_optim *optim) {
+  return (size_t)pl_space_blocks(optim->space) * (size_t)optim->width;
 }

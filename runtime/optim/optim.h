@@ -67,4 +67,7 @@ const char *pl_optim_moment_name(const pl_optim *optim, int index);
 pl_status pl_optim_follow(const pl_device *device, float *average, const float *values, size_t n,
                           float rate);
 
+/* How many doubles a step sums over ranks. */
+size_t pl_optim_summed(const pl_optim *optim);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
 #include "runtime/tensor/space.h"
@@ -77,6 +78,57 @@ const pl_device pl_host_device = {.name = "cpu",
                                   .add_f32 = host_add_f32,
                                   .add_f64 = host_add_f64,
                                   .write_blocks = host_write_blocks};
+
+/* ---- an accelerator that is not there ---- */
+
+/* What stands for a block is the line of it in the account. */
+static pl_status planned_alloc(size_t bytes, void **out) {
+  pl_account_entry *block = pl_alloc(1, sizeof *block);
+  *out = block;
+  if (!block) return PL_E_INTERNAL;
+  *block = pl_account_take(PL_ON_DEVICE, bytes);
+  return PL_OK;
+}
+
+static void planned_release(void *memory) {
+  if (memory) pl_account_give_back(memory);
+  pl_free(memory);
+}
+
+static pl_status planned_alloc_host(size_t bytes, void **out) {
+  *out = pl_alloc(bytes, 1);
+  return *out ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status planned_put(void *device, const void *host, size_t bytes) {
+  (void)device, (void)host, (void)bytes;
+  return PL_OK;
+}
+
+static pl_status planned_get(void *host, const void *device, size_t bytes) {
+  (void)host, (void)device, (void)bytes;
+  return PL_OK;
+}
+
+static pl_status planned_copy(void *to, const void *from, size_t bytes) {
+  (void)to, (void)from, (void)bytes;
+  return PL_OK;
+}
+
+static pl_status planned_finish(void) { return PL_OK; }
+
+/* All that set-up asks for; it computes nothing. */
+const pl_device pl_planned_device = {.name = "planned",
+                                     .is_host = false,
+                                     .alloc = planned_alloc,
+                                     .release = planned_release,
+                                     .alloc_host = planned_alloc_host,
+                                     .release_host = pl_free,
+                                     .put = planned_put,
+                                     .put_pinned = planned_put,
+                                     .get = planned_get,
+                                     .copy = planned_copy,
+                                     .finish = planned_finish};
 
 pl_status pl_device_push_f64(const pl_device *device, double *sums, size_t width, int64_t leaves,
                              int64_t leaf, const double *values) {

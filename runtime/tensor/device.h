@@ -72,6 +72,10 @@ typedef struct pl_device {
 /* The processor: memory of pl_alloc. */
 extern const pl_device pl_host_device;
 
+/* An accelerator that is not there, for planning: its memory is counted and never used. Of the
+ * functions it has those that set-up needs, for memory and copies, which do nothing. */
+extern const pl_device pl_planned_device;
+
 /* Partial sums of small double vectors in tree order (pl_tree_push_f64) in memory of the device. */
 pl_status pl_device_push_f64(const pl_device *device, double *sums, size_t width, int64_t leaves,
                              int64_t leaf, const double *values);

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/tree.h"
 
@@ -28,6 +29,7 @@ static pl_status reserve(pl_gradsum *sums) {
 
 pl_status pl_gradsum_create(const pl_device *device, const pl_space *space, int64_t leaves,
                             int levels, pl_gradsum **out) {
+  PL_MEMORY_FOR(PL_MEMORY_GRADIENT_SUMS);
   *out = NULL;
   pl_gradsum *sums = pl_alloc(1, sizeof *sums);
   if (!sums) return PL_E_INTERNAL;
