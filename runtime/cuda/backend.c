@@ -51,3 +51,10 @@ const pl_backend *pl_cuda_backend(void) {
                                      .convert = pl_cuda_convert};
   return &backend;
 }
+
+const pl_backend *pl_cuda_planning_backend(void) {
+  static pl_backend backend;
+  backend = *pl_cuda_backend();
+  backend.device = &pl_planned_device;
+  return &backend;
+}

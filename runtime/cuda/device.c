@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "runtime/base/account.h"
+#include "runtime/cuda/blocks.h"
 #include "runtime/cuda/cuda.h"
 #include "runtime/cuda/fetch.h"
 #include "runtime/cuda/kernel.h"
@@ -157,6 +159,8 @@ void pl_cuda_close(void) {
   if (open_device.is_open) give_handles_back();
 }
 
+bool pl_cuda_is_open(void) { return open_device.is_open; }
+
 pl_status pl_cuda_get_info(pl_cuda_info *info) {
   *info = (pl_cuda_info){0};
   if (!open_device.is_open) return PL_FAIL(PL_E_INTERNAL, "no CUDA device is open");
@@ -176,6 +180,7 @@ static double mib(size_t bytes) { return (double)bytes / (1 << 20); }
 
 static pl_status no_memory(size_t bytes) {
   size_t free_bytes = 0, total = 0;
+  pl_account_refuse(PL_ON_DEVICE, bytes);
   cudaGetLastError();
   PL_TRY(pl_cuda_check("memory of the device", cudaMemGetInfo(&free_bytes, &total)));
   return PL_FAIL(PL_E_INTERNAL,
@@ -190,6 +195,12 @@ static pl_status cuda_alloc(size_t bytes, void **out) {
   cudaError_t error = cudaMalloc(out, bytes);
   if (error == cudaErrorMemoryAllocation) return no_memory(bytes);
   PL_TRY(pl_cuda_check("memory of the device", error));
+  pl_status status = pl_blocks_enter(PL_ON_DEVICE, *out, bytes);
+  if (status != PL_OK) {
+    cudaFree(*out);
+    *out = NULL;
+    return status;
+  }
   return pl_cuda_check("clearing memory", cudaMemsetAsync(*out, 0, bytes, open_device.stream));
 }
 
@@ -201,17 +212,27 @@ static void wait_for_all(void) {
 static void cuda_release(void *memory) {
   if (!memory) return;
   wait_for_all();
+  pl_blocks_strike(memory);
   cudaFree(memory);
 }
 
 static pl_status cuda_alloc_host(size_t bytes, void **out) {
   *out = NULL;
-  return pl_context(pl_cuda_check("cudaMallocHost", cudaMallocHost(out, bytes == 0 ? 1 : bytes)),
-                    "%.1f MiB of pinned memory", mib(bytes));
+  cudaError_t error = cudaMallocHost(out, bytes == 0 ? 1 : bytes);
+  if (error == cudaErrorMemoryAllocation) pl_account_refuse(PL_ON_HOST, bytes);
+  PL_TRY(
+      pl_context(pl_cuda_check("cudaMallocHost", error), "%.1f MiB of pinned memory", mib(bytes)));
+  pl_status status = pl_blocks_enter(PL_ON_HOST, *out, bytes);
+  if (status == PL_OK) return PL_OK;
+  cudaFreeHost(*out);
+  *out = NULL;
+  return status;
 }
 
 static void cuda_release_host(void *memory) {
-  if (memory) cudaFreeHost(memory); /* waits for the device */
+  if (!memory) return;
+  pl_blocks_strike(memory);
+  cudaFreeHost(memory); /* waits for the device */
 }
 
 static pl_status check_not_recording(void) {

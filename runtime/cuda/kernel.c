@@ -1,12 +1,18 @@
 #include "runtime/cuda/kernel.h"
 
+#include "runtime/base/account.h"
+
+static const pl_device *device(void) {
+  return pl_account_is_planning() ? &pl_planned_device : &pl_cuda_device;
+}
+
 pl_status pl_device_values_create(size_t bytes, pl_device_values *out) {
   *out = (pl_device_values){.bytes = bytes};
-  return pl_cuda_device.alloc(bytes, &out->array);
+  return device()->alloc(bytes, &out->array);
 }
 
 void pl_device_values_free(pl_device_values *values) {
-  pl_cuda_device.release(values->array);
+  device()->release(values->array);
   *values = (pl_device_values){0};
 }
 

@@ -22,6 +22,7 @@
 namespace {
 
 const size_t TOTAL = fault_memory((size_t)256 << 20) / 4096 * 4096, ALIGNMENT = 256, GUARD = 256;
+const size_t OTHERS = fault_memory_of_others(TOTAL);
 const int PATTERN = 0xA5, UNSET = 0xFF; /* all ones are NaNs */
 
 char *arena;
@@ -70,7 +71,7 @@ void *device_memory_take(size_t bytes) {
     arena = (char *)mapped;
     ASAN_POISON_MEMORY_REGION(arena, TOTAL);
   }
-  if (bytes > TOTAL) return nullptr;
+  if (bytes > TOTAL || room(bytes) > device_memory_free()) return nullptr;
   size_t end = GUARD; /* of the blocks so far */
   for (const auto &block : blocks) {
     if (block.first - end >= room(bytes)) break;
@@ -92,7 +93,7 @@ void device_memory_give(void *memory) {
   blocks.erase(block);
 }
 
-size_t device_memory_free(void) { return TOTAL - taken; }
+size_t device_memory_free(void) { return TOTAL - OTHERS > taken ? TOTAL - OTHERS - taken : 0; }
 size_t device_memory_total(void) { return TOTAL; }
 
 bool device_memory_holds(const void *memory, size_t bytes) {

@@ -37,6 +37,11 @@ size_t fault_memory(size_t most) {
   return asked < most ? asked : most;
 }
 
+size_t fault_memory_of_others(size_t most) {
+  size_t held = (size_t)number("PLENUM_EMULATED_TAKEN", 0);
+  return held < most ? held : most;
+}
+
 bool fault_refuses(const char *what) {
   const char *refused = getenv("PLENUM_EMULATED_REFUSES");
   return refused && strcmp(refused, what) == 0;

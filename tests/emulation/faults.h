@@ -11,8 +11,10 @@ emulated_host fault_host(void);
 /* Bytes of a device, at most `most`. */
 size_t fault_memory(size_t most);
 
-/* Whether `what` is refused: "start", "device", "product", "convolution",
- * "recording". */
+/* Bytes of it that other processes hold, at most `most`. */
+size_t fault_memory_of_others(size_t most);
+
+/* Whether `what` is refused: "start", "device", "product", "convolution", "recording". */
 bool fault_refuses(const char *what);
 
 /* Counts kernels; true for the one that breaks the device. */

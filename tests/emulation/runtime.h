@@ -4,6 +4,7 @@
  *   PLENUM_EMULATED_DEVICES=2        how many there are
  *   PLENUM_EMULATED_CAPABILITY=7.5   of all of them
  *   PLENUM_EMULATED_MEMORY=1000000   bytes of a device, at most 256 MiB
+ *   PLENUM_EMULATED_TAKEN=1000000    bytes of it that other processes hold
  *   PLENUM_EMULATED_REFUSES=start    the driver does not start; "device": other processes hold
  *       the devices; "product", "convolution": the library has no such engine; "recording": a
  *       device has no room for recorded work
