@@ -74,6 +74,16 @@ pl_status pl_device_open_alone(bool cuda, const pl_backend **out) {
   return cuda ? open_cuda(0) : PL_OK;
 }
 
+pl_status pl_device_plan(const pl_config *config, const pl_backend **out) {
+  *out = pl_cpu_backend();
+  if (!pl_device_is_cuda(config)) return PL_OK;
+  if (!pl_cuda_built()) return pl_context(pl_cuda_open(0), "run.device=cuda");
+  pl_cuda_use_tf32(config->train.tf32);
+  if (!pl_cuda_is_open() && pl_cuda_check_device(0) == PL_OK) PL_TRY(pl_cuda_open(0));
+  *out = pl_cuda_planning_backend();
+  return PL_OK;
+}
+
 void pl_device_close(void) { pl_cuda_close(); }
 
 void pl_device_name(char name[PL_DEVICE_TEXT]) { snprintf(name, PL_DEVICE_TEXT, "%s", opened); }

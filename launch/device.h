@@ -27,6 +27,11 @@ pl_status pl_device_open_all(pl_comm *comm, bool cuda, const pl_backend **out);
 /* The same for a command that runs on one rank: GPU 0, or the processor. Not collective. */
 pl_status pl_device_open_alone(bool cuda, const pl_backend **out);
 
+/* What a rehearsal computes on: as pl_device_open, but for a GPU its planning backend. Where a GPU
+ * is at hand and none is open, it is opened, so that it can be asked. PL_E_USAGE where this program
+ * has no CUDA. Not collective. */
+pl_status pl_device_plan(const pl_config *config, const pl_backend **out);
+
 /* Waits for the GPU that is open and gives it back; does nothing where none is. */
 void pl_device_close(void);
 

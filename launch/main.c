@@ -1,4 +1,5 @@
 /* plenum: finds the subcommand, runs it, and turns its status into the exit code. */
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,13 +9,17 @@
 #include "runtime/base/log.h"
 
 static const pl_command *const commands[] = {
-    &pl_cmd_train,         &pl_cmd_eval_knn,       &pl_cmd_eval_linear,
-    &pl_cmd_eval_zeroshot, &pl_cmd_eval_retrieval, &pl_cmd_embed,
-    &pl_cmd_export,        &pl_cmd_import,         &pl_cmd_info,
-    &pl_cmd_data_pack,     &pl_cmd_data_info,      &pl_cmd_data_verify,
-    &pl_cmd_data_synth,    &pl_cmd_config_keys,    &pl_cmd_config_check,
-    &pl_cmd_bench_loss,    &pl_cmd_bench_eval,     &pl_cmd_bench_data,
-    &pl_cmd_bench_net,     &pl_cmd_bench_store,    &pl_cmd_bench_tokenizer,
+    &pl_cmd_train,         &pl_cmd_plan,
+    &pl_cmd_eval_knn,      &pl_cmd_eval_linear,
+    &pl_cmd_eval_zeroshot, &pl_cmd_eval_retrieval,
+    &pl_cmd_embed,         &pl_cmd_export,
+    &pl_cmd_import,        &pl_cmd_info,
+    &pl_cmd_data_pack,     &pl_cmd_data_info,
+    &pl_cmd_data_verify,   &pl_cmd_data_synth,
+    &pl_cmd_config_keys,   &pl_cmd_config_check,
+    &pl_cmd_bench_loss,    &pl_cmd_bench_eval,
+    &pl_cmd_bench_data,    &pl_cmd_bench_net,
+    &pl_cmd_bench_store,   &pl_cmd_bench_tokenizer,
     &pl_cmd_report,
 };
 
@@ -84,7 +89,12 @@ static int answered_at_once(int argc, char **argv) {
   return 1;
 }
 
+/* Large blocks go back to the system when they are freed, so that what a run holds is what it has
+ * use for. */
+enum { MAPPED_BYTES = 1 << 20 };
+
 int main(int argc, char **argv) {
+  mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
   if (answered_at_once(argc, argv)) return 0;
   pl_comm *comm = NULL;
   pl_status status = pl_comm_create(&argc, &argv, &comm);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "launch/device.h"
+#include "runtime/base/account.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
@@ -17,11 +18,24 @@ static size_t buffer_elements(const pl_state *state) {
 }
 
 /* Zeros in memory of the device. */
-static pl_status reserve_slice(const pl_state *state, float **out) {
+static pl_status reserve_slice(const pl_state *state, pl_memory_kind kind, float **out) {
+  PL_MEMORY_FOR(kind);
   void *vector = NULL;
   PL_TRY(state->device->alloc(slice_elements(state) * sizeof **out, &vector));
   *out = vector;
   return PL_OK;
+}
+
+static pl_status reserve_buffers(const pl_state *state, float **out) {
+  PL_MEMORY_FOR(PL_MEMORY_BUFFERS);
+  *out = pl_alloc(buffer_elements(state), sizeof **out);
+  return *out ? PL_OK : PL_E_INTERNAL;
+}
+
+static pl_status reserve_image(pl_comm *comm, pl_state *state) {
+  PL_MEMORY_FOR(PL_MEMORY_IMAGE);
+  PL_TRY(pl_image_gather_create(comm, state->device, state->space, state->slice, &state->gather));
+  return state->device->alloc(pl_space_image_bytes(state->space), &state->image);
 }
 
 /* Seals and cuts the space and reserves memory for what it holds. */
@@ -30,15 +44,12 @@ static pl_status reserve(pl_comm *comm, const pl_config *config, pl_dtype precis
   pl_space *space = state->space;
   PL_TRY(pl_space_seal(space, precision, (size_t)config->comm.bucket_bytes));
   PL_TRY(pl_slice_create(space, pl_comm_size(comm), pl_comm_rank(comm), &state->slice));
-  PL_TRY(pl_image_gather_create(comm, state->device, space, state->slice, &state->gather));
-  PL_TRY(reserve_slice(state, &state->master));
-  PL_TRY(state->device->alloc(pl_space_image_bytes(space), &state->image));
-  state->buffers = pl_alloc(buffer_elements(state), sizeof *state->buffers);
-  if (!state->buffers) return PL_E_INTERNAL;
+  PL_TRY(reserve_slice(state, PL_MEMORY_MASTER, &state->master));
+  PL_TRY(reserve_image(comm, state));
+  PL_TRY(reserve_buffers(state, &state->buffers));
   if (config->optim.average == 0) return PL_OK;
-  PL_TRY(reserve_slice(state, &state->average));
-  state->average_buffers = pl_alloc(buffer_elements(state), sizeof *state->average_buffers);
-  return state->average_buffers ? PL_OK : PL_E_INTERNAL;
+  PL_TRY(reserve_slice(state, PL_MEMORY_AVERAGE, &state->average));
+  return reserve_buffers(state, &state->average_buffers);
 }
 
 pl_status pl_state_build(pl_comm *comm, const pl_backend *backend, const pl_config *config,

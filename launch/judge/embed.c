@@ -5,6 +5,7 @@
 #include "launch/device.h"
 #include "launch/feed.h"
 #include "launch/settings.h"
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/progress.h"
 #include "runtime/base/random.h"
@@ -95,7 +96,7 @@ static pl_status start_feed(pass *p) {
       .first_leaf = p->first_leaf,
       .leaves = p->leaves,
       .passes = 1,
-      .steps = 1,
+      .steps = pl_account_is_planning() ? 0 : 1,
       .workers = pl_loader_workers_setting(config, pl_threads_count()),
       .skip_limit = skip_limit,
   };
@@ -125,7 +126,7 @@ static pl_status embed(pass *p, pl_net *encoder, const char *what) {
   pl_tree_part(p->total_leaves, pl_comm_size(p->comm), pl_comm_rank(p->comm), &p->first_leaf,
                &p->leaves);
   p->progress = pl_progress_start(what, p->options->tokenizer ? "texts" : "images", p->samples,
-                                  pl_comm_rank(p->comm) == 0);
+                                  pl_comm_rank(p->comm) == 0 && !pl_account_is_planning());
   out->first = p->first_leaf * micro;
   out->count = p->leaves > 0 ? smaller(p->leaves * micro, p->samples - out->first) : 0;
   out->width = pl_net_output_features(encoder);
@@ -165,7 +166,8 @@ void pl_representations_normalize(pl_representations *r) {
     float *row = r->values + i * r->width;
     double square = 0;
     for (int j = 0; j < r->width; j++) square += (double)row[j] * row[j];
-    float scale = square > 0 ? (float)(1 / sqrt(square)) : 0;
+    if (square == 0) continue;
+    float scale = (float)(1 / sqrt(square));
     for (int j = 0; j < r->width; j++) row[j] *= scale;
   }
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "launch/train/training.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 
@@ -11,6 +12,7 @@ static bool averaged(const pl_training *t) {
 }
 
 pl_status pl_training_judge_prepare(pl_training *t) {
+  PL_MEMORY_FOR(PL_MEMORY_JUDGING);
   if (t->config->eval.every.amount == 0) return PL_OK;
   return pl_judge_open(t->comm, t->config, pl_judge_ways(t->config), NULL, NULL, &t->bank,
                        &t->queries);
@@ -23,8 +25,10 @@ static pl_status compile_nets(pl_training *t, unsigned ways) {
 }
 
 pl_status pl_training_load_nets(pl_training *t, unsigned ways) {
+  PL_MEMORY_FOR(PL_MEMORY_JUDGING);
   const pl_state *s = &t->state;
   PL_TRY(pl_comm_agree(t->comm, compile_nets(t, ways)));
+  if (pl_account_is_planning()) return PL_OK;
   if (averaged(t)) PL_TRY(pl_state_gather(s, s->average, t->average_image));
   return pl_comm_agree(t->comm,
                        pl_judge_nets_load(&t->nets, averaged(t) ? t->average_image : s->image,
@@ -105,6 +109,7 @@ static double best_value(const pl_judgement *j, pl_cfg_best best) {
 }
 
 pl_status pl_training_judge(pl_training *t, double *value) {
+  PL_MEMORY_FOR(PL_MEMORY_JUDGING);
   double start = pl_now_ms();
   unsigned ways = pl_judge_ways(t->config);
   pl_judgement j;
@@ -117,6 +122,7 @@ pl_status pl_training_judge(pl_training *t, double *value) {
                           .bank = t->bank,
                           .queries = t->queries};
   PL_TRY(pl_judge(&setup, ways, &j));
+  if (pl_account_is_planning()) return PL_OK;
   tell(t, &j);
   t->judged_step = t->state.step;
   *value = best_value(&j, (pl_cfg_best)t->config->checkpoint.best);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launch/train/saver_copy.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 
@@ -105,6 +106,7 @@ static void work_on(pl_saver *s) {
 }
 
 static void *work(void *argument) {
+  PL_MEMORY_FOR(PL_MEMORY_CHECKPOINT);
   pl_saver *s = argument;
   pthread_mutex_lock(&s->lock);
   while (!s->ending) {
@@ -174,6 +176,7 @@ static pl_saver *allocate(const pl_saver_setup *setup) {
 }
 
 pl_status pl_saver_create(const pl_saver_setup *setup, pl_saver **out) {
+  PL_MEMORY_FOR(PL_MEMORY_CHECKPOINT);
   *out = NULL;
   pl_saver *s = allocate(setup);
   pl_status status = pl_comm_agree(setup->comm, s ? set_up(s) : PL_E_INTERNAL);

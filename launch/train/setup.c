@@ -6,34 +6,45 @@
 
 #include "launch/device.h"
 #include "launch/json.h"
+#include "launch/train/shortage.h"
 #include "launch/train/training.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/threads.h"
 #include "runtime/base/tree.h"
 
-void pl_training_free(pl_training *t) {
+void pl_training_free_steps(pl_training *t) {
   pl_saver_destroy(&t->saver);
+  pl_feed_destroy(&t->feed);
+  t->loader = NULL;
+  pl_free(t->buffers_before);
+  t->buffers_before = NULL;
+  pl_grad_reduce_destroy(&t->reduce);
+  pl_gradsum_destroy(&t->sums);
+  pl_optim_destroy(&t->optim);
+}
+
+void pl_training_free(pl_training *t) {
+  pl_training_free_steps(t);
   pl_watchdog_stop(&t->watchdog);
   pl_metrics_destroy(&t->metrics);
   pl_boundary_free(&t->boundary);
-  pl_feed_destroy(&t->feed);
   pl_judge_nets_free(&t->nets);
   if (t->average_image) t->state.device->release(t->average_image);
   pl_dataset_close(&t->queries);
   pl_dataset_close(&t->bank);
   pl_free(t->ledger);
   pl_free(t->config_yaml);
-  pl_free(t->buffers_before);
-  pl_grad_reduce_destroy(&t->reduce);
-  pl_gradsum_destroy(&t->sums);
-  pl_optim_destroy(&t->optim);
   pl_method_destroy(&t->method);
   pl_state_free(&t->state);
   pl_tokenizer_close(&t->tokenizer);
   pl_dataset_close(&t->dataset);
   pl_run_folder_release(&t->folder);
+  t->ledger = NULL;
+  t->config_yaml = NULL;
+  t->average_image = NULL;
 }
 
 static pl_status check_ranks(const pl_comm *comm, const pl_config *config) {
@@ -63,6 +74,13 @@ static pl_status on_gradient(void *context, int param) {
   return pl_grad_reduce_ready(t->reduce, pl_gradsum_total(t->sums), param);
 }
 
+static pl_status reserve_buffers_before(pl_training *t) {
+  PL_MEMORY_FOR(PL_MEMORY_BUFFERS);
+  size_t elements = (size_t)pl_space_buffer_elements(t->state.space);
+  t->buffers_before = pl_alloc(elements, sizeof *t->buffers_before);
+  return t->buffers_before ? PL_OK : PL_E_INTERNAL;
+}
+
 /* Network, state and what moves it. Not collective up to the method's preparation. */
 static pl_status build_state(pl_training *t) {
   PL_TRY(pl_precision_setting(t->config, &t->precision));
@@ -85,8 +103,7 @@ static pl_status build_state(pl_training *t) {
   PL_TRY(pl_grad_reduce_create(t->comm, t->backend->device, space, t->state.slice, &t->reduce));
   pl_gradsum_on_done(t->sums, on_gradient, t);
   PL_TRY(pl_boundary_create(t->comm, &t->boundary));
-  t->buffers_before = pl_alloc((size_t)pl_space_buffer_elements(space), sizeof *t->buffers_before);
-  return t->buffers_before ? PL_OK : PL_E_INTERNAL;
+  return reserve_buffers_before(t);
 }
 
 /* ---- going on from a checkpoint ---- */
@@ -194,9 +211,9 @@ static pl_status start_or_resume(pl_training *t) {
 
 /* ---- what runs beside the loop ---- */
 
-static pl_status start_loader(pl_training *t) {
+pl_status pl_training_start_loader(pl_training *t) {
   const pl_config *c = t->config;
-  int64_t left = t->lengths.steps - t->state.step;
+  int64_t left = pl_account_is_planning() ? 0 : t->lengths.steps - t->state.step;
   pl_loader_options options = {
       .dataset = t->dataset,
       .augment = pl_augment_settings(c),
@@ -235,6 +252,12 @@ static pl_status start_metrics(pl_training *t) {
   return pl_comm_broadcast(t->comm, &t->judged_step, sizeof t->judged_step, 0);
 }
 
+static void log_memory(const pl_plan *plan, pl_memory_place place, const char *of) {
+  char line[PL_PLAN_LINE];
+  pl_plan_line(plan, place, line);
+  PL_INFO("memory%s that a rank needs: %s", of, line);
+}
+
 static void log_plan(const pl_training *t) {
   if (pl_comm_rank(t->comm) != 0) return;
   const pl_dataset_info *info = pl_dataset_get_info(t->dataset);
@@ -243,12 +266,11 @@ static void log_plan(const pl_training *t) {
           (long long)info->samples, info->shards, (long long)t->lengths.steps,
           (long long)t->lengths.batch, (double)t->lengths.steps / t->lengths.steps_per_epoch,
           (long long)(t->config->batch.global / t->config->batch.micro));
-  PL_INFO(
-      "%.2f M parameters, %s, %.1f GFLOP per sample and step; on rank 0 %.0f MB for activations "
-      "and loss",
-      (double)pl_space_trainable(t->state.space) / 1e6, pl_dtype_name(t->precision),
-      (costs.forward_flops + costs.backward_flops) / (double)t->config->batch.micro / 1e9,
-      (double)pl_method_bytes(t->method) / 1e6);
+  PL_INFO("%.2f M parameters, %s, %.1f GFLOP per sample and step",
+          (double)pl_space_trainable(t->state.space) / 1e6, pl_dtype_name(t->precision),
+          (costs.forward_flops + costs.backward_flops) / (double)t->config->batch.micro / 1e9);
+  log_memory(&t->plan, PL_ON_HOST, "");
+  if (t->plan.on_gpu) log_memory(&t->plan, PL_ON_DEVICE, " of its GPU");
 }
 
 void pl_training_time(char text[PL_TIME_TEXT]) {
@@ -283,10 +305,8 @@ static pl_status tell_start(const pl_training *t, const char *hosts) {
   return failed ? PL_FAIL(PL_E_INTERNAL, "out of memory for the start's line") : PL_OK;
 }
 
-static pl_status prepare(pl_training *t, const char *hosts) {
+pl_status pl_training_reserve(pl_training *t) {
   PL_TRY(pl_comm_agree(t->comm, check_ranks(t->comm, t->config)));
-  PL_TRY(pl_comm_agree(t->comm, pl_stop_listen()));
-  t->clock = pl_stop_clock_start(t->config->run.time_limit);
   pl_tree_part(t->config->batch.global / t->config->batch.micro, pl_comm_size(t->comm),
                pl_comm_rank(t->comm), &t->first_leaf, &t->leaves);
   PL_TRY(pl_startup_dataset(t->comm, t->config->data.train, &t->dataset));
@@ -295,14 +315,20 @@ static pl_status prepare(pl_training *t, const char *hosts) {
   PL_TRY(pl_comm_agree(t->comm, build_state(t)));
   if (t->tokenizer) PL_TRY(pl_comm_agree(t->comm, pl_dataset_check_captioned(t->dataset)));
   PL_TRY(pl_comm_agree(t->comm, pl_method_prepare(t->method)));
-  PL_TRY(pl_training_judge_prepare(t));
+  return pl_training_judge_prepare(t);
+}
+
+static pl_status prepare(pl_training *t, const char *hosts) {
+  PL_TRY(pl_comm_agree(t->comm, pl_stop_listen()));
+  t->clock = pl_stop_clock_start(t->config->run.time_limit);
+  PL_TRY(pl_training_reserve(t));
   /* From here on an earlier run may be gone: what can be wrong with the request was told. */
   PL_TRY(pl_run_folder_claim(t->comm, t->config, &t->folder));
   PL_TRY(start_watchdog(t));
   PL_TRY(start_or_resume(t));
   PL_TRY(start_metrics(t));
   PL_TRY(pl_training_saver_prepare(t));
-  PL_TRY(pl_comm_agree(t->comm, start_loader(t)));
+  PL_TRY(pl_comm_agree(t->comm, pl_training_start_loader(t)));
   log_plan(t);
   warn_of_parts(t);
   return pl_comm_agree(t->comm, tell_start(t, hosts));
@@ -315,7 +341,14 @@ pl_status pl_training_prepare(pl_training *t) {
   t->judged_step = -1;
   pl_status status = pl_device_open(t->comm, t->config, &t->backend);
   if (status == PL_OK) status = pl_startup_table(t->comm, t->threads, &hosts);
-  if (status == PL_OK) status = prepare(t, hosts);
+  if (status == PL_OK) status = pl_shortage_foresee(t->comm, t->config, &t->plan);
+  if (status == PL_OK) {
+    status = prepare(t, hosts);
+    if (status != PL_OK) {
+      pl_training_free(t);
+      status = pl_shortage_explain(t->comm, &t->plan, t->config, status);
+    }
+  }
   free(hosts);
   return status;
 }

@@ -3,11 +3,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "launch/gallery/gallery.h"
+#include "launch/plan/plan.h"
 #include "launch/report/report.h"
 #include "launch/train/training.h"
+#include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory.h"
@@ -119,11 +122,29 @@ static pl_status loop(pl_training *t, pl_stop *stop) {
   return PL_OK;
 }
 
+/* What rank 0 held, by kind, at its highest: the figures that a plan foretells. */
+static void tell_memory(pl_training *t) {
+  pl_memory_figures used;
+  char *fields = NULL;
+  size_t length;
+  FILE *out = open_memstream(&fields, &length);
+  if (!out) return;
+  pl_account_read(&used);
+  fprintf(out, "\"step\":%lld,\"sent\":%zu,\"resident\":%zu,\"host\":", (long long)t->state.step,
+          pl_comm_sent_bytes(t->comm), pl_peak_resident_bytes());
+  pl_memory_print_json(out, used.peak[PL_ON_HOST]);
+  fputs(",\"device\":", out);
+  pl_memory_print_json(out, used.peak[PL_ON_DEVICE]);
+  if (fclose(out) == 0) pl_metrics_event(t->metrics, "memory", fields);
+  free(fields);
+}
+
 static pl_status tell_end(pl_training *t, const char *reason) {
   char now[PL_TIME_TEXT], fields[256];
   bool is_new = false;
   pl_save_outcome outcome = pl_saver_outcome(t->saver, &is_new);
   if (is_new) pl_metrics_checkpoint(t->metrics, &outcome);
+  tell_memory(t);
   pl_training_time(now);
   snprintf(fields, sizeof fields,
            "\"time\":\"%s\",\"step\":%lld,\"reason\":\"%s\",\"state\":\"%s\"", now,
@@ -138,6 +159,7 @@ static pl_status write_pictures(pl_training *t) {
   char path[PL_PATH_MAX];
   if (t->config->report.samples == 0) return PL_OK;
   PL_TRY(pl_comm_agree(t->comm, pl_path_join(t->config->run.dir, "pictures.html", path)));
+  pl_training_free_steps(t);
   PL_TRY(pl_training_load_nets(t, PL_JUDGE_BY_BANK));
   pl_status status = pl_gallery_write(t->comm, t->config, t->nets.encoder,
                                       t->queries ? t->queries : t->dataset, path);

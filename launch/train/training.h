@@ -6,6 +6,7 @@
 #include "comm/watchdog.h"
 #include "launch/feed.h"
 #include "launch/judge/judge.h"
+#include "launch/plan/plan.h"
 #include "launch/settings.h"
 #include "launch/startup.h"
 #include "launch/state.h"
@@ -19,6 +20,7 @@ typedef struct pl_training {
   int threads;
   const pl_backend *backend;
   pl_dtype precision;
+  pl_plan plan; /* what it needs, as foreseen */
   pl_lengths lengths;
   pl_schedule schedule;
   int64_t first_leaf, leaves;
@@ -66,7 +68,18 @@ typedef struct pl_training {
 /* Everything up to the first step: dataset, state, run folder, what a checkpoint gives. Errors are
  * agreed; `t` must be freed, also after an error. Collective. */
 pl_status pl_training_prepare(pl_training *t);
-void pl_training_free(pl_training *t);
+void pl_training_free(pl_training *t); /* may be repeated */
+
+/* What only steps and saves need; for the end of a run, which has room for pictures then. Not
+ * collective. */
+void pl_training_free_steps(pl_training *t);
+
+/* The part of it that leaves no trace: datasets, networks, state, and the memory for all of them;
+ * t->backend is set. Errors are agreed. Collective. */
+pl_status pl_training_reserve(pl_training *t);
+
+/* Starts reading ahead for the steps that are left. Not collective. */
+pl_status pl_training_start_loader(pl_training *t);
 
 /* The time of day for events: "2026-11-21T23:40:00Z". */
 enum { PL_TIME_TEXT = 32 };
