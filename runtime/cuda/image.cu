@@ -3,10 +3,11 @@
 #include "runtime/tensor/device.h"
 #include "runtime/tensor/space.h"
 
+namespace {
+
 enum { AT_ONCE = 4, THREADS = PL_BLOCK / AT_ONCE }; /* a block of threads for a block */
 
-static __global__ void write_blocks_kernel(char *to, const pl_block_place *place,
-                                           const float *from) {
+__global__ void write_blocks_kernel(char *to, const pl_block_place *place, const float *from) {
   pl_block_place own = place[blockIdx.x];
   size_t i = threadIdx.x * (size_t)AT_ONCE;
   float4 values = pl_read4(from + blockIdx.x * (size_t)PL_BLOCK, i);
@@ -15,6 +16,8 @@ static __global__ void write_blocks_kernel(char *to, const pl_block_place *place
   else
     pl_write4((float *)(to + own.offset), i, values);
 }
+
+}  // namespace
 
 void pl_launch_write_blocks(pl_stream stream, void *to, const pl_block_place *place,
                             const float *from, int64_t blocks) {

@@ -5,6 +5,8 @@
 #define PL_OPTIM_CODE __device__ static inline
 #include "runtime/optim/element.h"
 
+namespace {
+
 enum {
   AT_ONCE = 4,
   UPDATE_THREADS = PL_BLOCK / AT_ONCE, /* a block of threads for a block of elements */
@@ -55,19 +57,20 @@ struct lamb {
 
 /* ---- sums ---- */
 
-__device__ inline double square(float x) { return (double)x * (double)x; }
+__device__ double square(float x) { return (double)x * (double)x; }
 
 /* Adds in the order of the host: a lane's terms one after another, then lanes in halves
  * (runtime/base/lanes.h). */
 template <typename Rule>
-static __global__ void measure_kernel(pl_optim_pass pass, double *sums) {
+__global__ void measure_kernel(pl_optim_pass pass, double *sums) {
   int64_t block = blockIdx.x * (int64_t)MEASURED_AT_ONCE + threadIdx.x / PL_WARP;
   if (block >= pass.blocks) return;
   unsigned lane = threadIdx.x % PL_WARP;
   bool layerwise = Rule::LAYERWISE && pass.own[pass.param[block]].weight;
-  int64_t first = block * PL_BLOCK;
+  int64_t first = block * PL_BLOCK + lane;
   double gradient = 0, master = 0, direction = 0;
-  for (int64_t i = first + lane; i < first + PL_BLOCK; i += PL_WARP) {
+  for (int k = 0; k < PL_BLOCK / PL_WARP; k++) {
+    int64_t i = first + k * PL_WARP;
     float g = pass.gradient[i];
     gradient += square(g);
     if (!layerwise) continue;
@@ -84,10 +87,12 @@ static __global__ void measure_kernel(pl_optim_pass pass, double *sums) {
 }
 
 template <typename Rule>
-static void measure(pl_stream stream, const pl_optim_pass *pass, double *sums) {
+void measure(pl_stream stream, const pl_optim_pass *pass, double *sums) {
   size_t blocks = ((size_t)pass->blocks + MEASURED_AT_ONCE - 1) / MEASURED_AT_ONCE;
   PL_LAUNCH(measure_kernel<Rule>, blocks, MEASURE_THREADS, stream, *pass, sums);
 }
+
+}  // namespace
 
 void pl_launch_optim_measure(pl_stream stream, const pl_optim_pass *pass, double *sums) {
   if (pass->blocks == 0) return;
@@ -101,8 +106,10 @@ void pl_launch_optim_measure(pl_stream stream, const pl_optim_pass *pass, double
 
 /* ---- steps ---- */
 
+namespace {
+
 template <typename Rule>
-static __global__ void update_kernel(pl_optim_pass pass) {
+__global__ void update_kernel(pl_optim_pass pass) {
   pl_optim_rates rates = pl_optim_rates_of(&pass, &pass.own[pass.param[blockIdx.x]]);
   size_t i = blockIdx.x * (size_t)PL_BLOCK + threadIdx.x * AT_ONCE;
   float4 g = pl_read4(pass.gradient, i), w = pl_read4(pass.master, i);
@@ -118,9 +125,11 @@ static __global__ void update_kernel(pl_optim_pass pass) {
 }
 
 template <typename Rule>
-static void update(pl_stream stream, const pl_optim_pass *pass) {
+void update(pl_stream stream, const pl_optim_pass *pass) {
   PL_LAUNCH(update_kernel<Rule>, pass->blocks, UPDATE_THREADS, stream, *pass);
 }
+
+}  // namespace
 
 void pl_launch_optim_update(pl_stream stream, const pl_optim_pass *pass) {
   if (pass->blocks == 0) return;
@@ -134,13 +143,15 @@ void pl_launch_optim_update(pl_stream stream, const pl_optim_pass *pass) {
 
 /* ---- vectors ---- */
 
+namespace {
+
 enum { THREADS = 256 };
 
-static size_t blocks_for(size_t n) {
+size_t blocks_for(size_t n) {
   return (n + (size_t)THREADS * AT_ONCE - 1) / ((size_t)THREADS * AT_ONCE);
 }
 
-static __global__ void scale_kernel(float *values, size_t n, float factor) {
+__global__ void scale_kernel(float *values, size_t n, float factor) {
   size_t i = (blockIdx.x * (size_t)THREADS + threadIdx.x) * AT_ONCE;
   if (i + AT_ONCE <= n) {
     float4 v = pl_read4(values, i);
@@ -150,15 +161,11 @@ static __global__ void scale_kernel(float *values, size_t n, float factor) {
   }
 }
 
-void pl_launch_scale(pl_stream stream, float *values, size_t n, float factor) {
-  if (n > 0) PL_LAUNCH(scale_kernel, blocks_for(n), THREADS, stream, values, n, factor);
-}
-
-__device__ inline float moved(float average, float value, float rate) {
+__device__ float moved(float average, float value, float rate) {
   return average + rate * (value - average);
 }
 
-static __global__ void follow_kernel(float *average, const float *values, size_t n, float rate) {
+__global__ void follow_kernel(float *average, const float *values, size_t n, float rate) {
   size_t i = (blockIdx.x * (size_t)THREADS + threadIdx.x) * AT_ONCE;
   if (i + AT_ONCE <= n) {
     float4 a = pl_read4(average, i), v = pl_read4(values, i);
@@ -168,6 +175,12 @@ static __global__ void follow_kernel(float *average, const float *values, size_t
   } else {
     for (; i < n; i++) average[i] = moved(average[i], values[i], rate);
   }
+}
+
+}  // namespace
+
+void pl_launch_scale(pl_stream stream, float *values, size_t n, float factor) {
+  if (n > 0) PL_LAUNCH(scale_kernel, blocks_for(n), THREADS, stream, values, n, factor);
 }
 
 void pl_launch_follow(pl_stream stream, float *average, const float *values, size_t n, float rate) {

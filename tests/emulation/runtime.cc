@@ -30,6 +30,8 @@ void check_device_memory(const void *memory, size_t bytes) {
 
 std::map<const char *, size_t> pinned; /* host memory of cudaMallocHost */
 
+size_t copied; /* between host and device */
+
 /* Other host memory may be copied from and to as well, but the host then waits. */
 void check_pinned(const void *memory, size_t bytes) {
   auto after = pinned.upper_bound((const char *)memory);
@@ -42,6 +44,8 @@ void check_pinned(const void *memory, size_t bytes) {
 }
 
 }  // namespace
+
+size_t emulated_copied(void) { return copied; }
 
 cudaError_t emulated_broken = cudaSuccess;
 
@@ -167,6 +171,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
                             cudaStream_t stream) {
   if (kind != cudaMemcpyDeviceToHost) check_device_memory(to, bytes);
   if (kind != cudaMemcpyHostToDevice) check_device_memory(from, bytes);
+  if (kind != cudaMemcpyDeviceToDevice) copied += bytes;
   if (kind == cudaMemcpyDeviceToHost) check_pinned(to, bytes);
   if (kind == cudaMemcpyHostToDevice) check_pinned(from, bytes);
   emulated_enqueue(stream, [=] { memcpy(to, from, bytes); });

@@ -14,6 +14,7 @@
 #define TESTS_EMULATION_RUNTIME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,9 @@ void emulated_turn_backwards(bool backwards);
 /* Lets what other streams hold go before the work of the stream that is waited for, as far as
  * events allow; at first it goes as late as they allow. */
 void emulated_others_first(bool on);
+
+/* Bytes that were to be copied between host and device, either way, since the program began. */
+size_t emulated_copied(void);
 
 #ifdef __cplusplus
 }
