@@ -47,8 +47,8 @@ pl_status pl_options_parse(const pl_command *command, const pl_option *table, in
                            bool *helped);
 
 /* The subcommands; each in its own file. */
-extern const pl_command pl_cmd_train, pl_cmd_plan, pl_cmd_eval_knn, pl_cmd_eval_linear, pl_cmd_eval_zeroshot,
-    pl_cmd_eval_retrieval, pl_cmd_embed;
+extern const pl_command pl_cmd_train, pl_cmd_plan, pl_cmd_eval_knn, pl_cmd_eval_linear,
+    pl_cmd_eval_zeroshot, pl_cmd_eval_retrieval, pl_cmd_embed;
 extern const pl_command pl_cmd_data_pack, pl_cmd_data_info, pl_cmd_data_verify, pl_cmd_data_synth;
 extern const pl_command pl_cmd_export, pl_cmd_import;
 extern const pl_command pl_cmd_info, pl_cmd_report, pl_cmd_config_keys, pl_cmd_config_check;

@@ -125,6 +125,11 @@ static pl_status embed(pass *p, pl_net *encoder, const char *what) {
   p->total_leaves = (p->samples + micro - 1) / micro;
   pl_tree_part(p->total_leaves, pl_comm_size(p->comm), pl_comm_rank(p->comm), &p->first_leaf,
                &p->leaves);
+  /* Pretended ranks have what this one has, which is then as much as any. */
+  if (pl_account_is_planning()) {
+    p->first_leaf = 0;
+    p->leaves = (p->total_leaves - 1) / pl_comm_size(p->comm) + 1;
+  }
   p->progress = pl_progress_start(what, p->options->tokenizer ? "texts" : "images", p->samples,
                                   pl_comm_rank(p->comm) == 0 && !pl_account_is_planning());
   out->first = p->first_leaf * micro;
