@@ -26,16 +26,11 @@ static float *room(size_t n) {
 
 static const pl_device *cuda(void) { return pl_cuda_backend()->device; }
 
-/* One rank's part, of which the others are not there: sums are its own. */
-static pl_status own_sum(void *context, double *values, size_t n) {
-  (void)context, (void)values, (void)n;
-  return PL_OK;
-}
-
+/* One rank's part; the others are not there, so that sums are its own. */
 static placed_run open_run(const pl_device *device, const pl_space *space, int ranks, int rank,
                            const pl_optim_options *options) {
   static pl_ranks alone; /* optimizers keep it */
-  alone = (pl_ranks){.rank = rank, .count = ranks, .sum = own_sum};
+  alone = (pl_ranks){.rank = rank, .count = ranks, .sum = pl_ranks_sum_alone};
   placed_run r = {.device = device, .space = space};
   CHECK_OK(pl_slice_create(space, ranks, rank, &r.slice));
   CHECK_OK(pl_optim_create(device, space, r.slice, &alone, options, &r.optim));
