@@ -24,12 +24,17 @@ static bool is_own_entry(const char *name) {
   return strncmp(name, events_start, sizeof events_start - 1) == 0;
 }
 
-/* What a run that was ended within its first milliseconds may leave: the lock, and a run.yaml on
- * the way to its name. */
-static bool is_trace(const char *name) {
-  static const char unnamed[] = "run.yaml.tmp";
-  return strcmp(name, lock_name) == 0 || strncmp(name, unnamed, sizeof unnamed - 1) == 0;
+/* A file of a run that was ended before it got its name. */
+static bool is_unnamed(const char *name) {
+  static const char *const starts[] = {"run.yaml.tmp", "report.html.tmp", "pictures.html.tmp"};
+  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+    if (strncmp(name, starts[i], strlen(starts[i])) == 0) return true;
+  }
+  return false;
 }
+
+/* What a run that was ended within its first milliseconds may leave. */
+static bool is_trace(const char *name) { return strcmp(name, lock_name) == 0 || is_unnamed(name); }
 
 /* What a folder holds, traces apart. */
 typedef struct contents {
@@ -50,26 +55,32 @@ static pl_status look(const char *folder, contents *found) {
   return PL_OK;
 }
 
-/* Only what runs make is removed: a mistyped run.dir must not cost anybody's files. run.yaml, by
- * which the folder is known as a run's, goes last. */
-static pl_status remove_earlier_run(const char *folder) {
+static pl_status remove_entries(const char *folder, bool (*wanted)(const char *name)) {
   pl_status status = PL_OK;
   char path[PL_PATH_MAX];
   DIR *entries = opendir(folder);
   if (!entries) return PL_FAIL(PL_E_IO, "cannot read folder %s: %s", folder, strerror(errno));
   for (const struct dirent *entry; (entry = readdir(entries));) {
-    const char *name = entry->d_name;
-    if (!is_own_entry(name) || strcmp(name, lock_name) == 0 || strcmp(name, "run.yaml") == 0) {
-      continue;
-    }
-    PL_TRY_OR(done, status, pl_path_join(folder, name, path));
+    if (!wanted(entry->d_name)) continue;
+    PL_TRY_OR(done, status, pl_path_join(folder, entry->d_name, path));
     PL_TRY_OR(done, status, pl_remove_tree(path));
   }
-  PL_TRY_OR(done, status, pl_path_join(folder, "run.yaml", path));
-  status = pl_remove_tree(path);
 done:
   closedir(entries);
   return status;
+}
+
+static bool goes_before_run_yaml(const char *name) {
+  return is_own_entry(name) && strcmp(name, lock_name) != 0 && strcmp(name, "run.yaml") != 0;
+}
+
+/* Only what runs make is removed: a mistyped run.dir must not cost anybody's files. run.yaml, by
+ * which the folder is known as a run's, goes last. */
+static pl_status remove_earlier_run(const char *folder) {
+  char path[PL_PATH_MAX];
+  PL_TRY(remove_entries(folder, goes_before_run_yaml));
+  PL_TRY(pl_path_join(folder, "run.yaml", path));
+  return pl_remove_tree(path);
 }
 
 /* Whether this configuration may take a folder with such contents. */
@@ -140,6 +151,7 @@ static pl_status enter(const pl_comm *comm, const pl_config *config, pl_run_fold
   PL_TRY(take_lock(comm, folder, &out->lock));
   PL_TRY(look(folder, &found));
   PL_TRY(check_contents(config, &found));
+  PL_TRY(remove_entries(folder, is_unnamed));
   if (found.run && config->run.overwrite) PL_TRY(remove_earlier_run(folder));
   if (!found.run || config->run.overwrite) PL_TRY(keep_config(config));
   PL_TRY(pl_make_folders(out->watchdog));
