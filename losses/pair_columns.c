@@ -81,7 +81,6 @@ void pl_pair_columns_destroy(pl_pair_columns **columns) {
   *columns = NULL;
 }
 
-int64_t pl_pair_columns_tiles(const pl_pair_columns *columns) { return columns->tiles; }
 size_t pl_pair_columns_bytes(const pl_pair_columns *columns) { return columns->bytes; }
 const float *pl_pair_columns_named(const pl_pair_columns *columns) { return columns->named; }
 

@@ -25,7 +25,6 @@ typedef struct pl_pair_columns pl_pair_columns;
 pl_status pl_pair_columns_create(const pl_pair_columns_spec *spec, pl_pair_columns **out);
 void pl_pair_columns_destroy(pl_pair_columns **columns);
 
-int64_t pl_pair_columns_tiles(const pl_pair_columns *columns);
 /* Columns of a tile. */
 int pl_pair_columns_in(const pl_pair_columns *columns, int64_t tile);
 

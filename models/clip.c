@@ -312,12 +312,6 @@ static pl_net_costs clip_costs(const void *state) {
                         .backward_flops = image.backward_flops + text.backward_flops};
 }
 
-static size_t clip_bytes(const void *state) {
-  const clip *m = state;
-  return pl_exec_bytes(m->image.exec) + pl_exec_bytes(m->text.exec) + pl_clip_loss_bytes(m->loss) +
-         4 * embedding_bytes(m) + (size_t)m->leaves * leaf_tokens(m) * sizeof *m->tokens;
-}
-
 static pl_method_sent clip_sent(const void *state) {
   const clip *m = state;
   pl_pair_sent loss = pl_clip_sent_bytes(m->loss);
@@ -330,7 +324,6 @@ static pl_method_sent clip_sent(const void *state) {
 const pl_method_kind pl_method_kind_clip = {
     .name = "clip",
     .views = 1,
-    .texts = true,
     .create = clip_create,
     .destroy = clip_destroy,
     .prepare = clip_prepare,
@@ -339,14 +332,12 @@ const pl_method_kind pl_method_kind_clip = {
     .compile_part = clip_compile_part,
     .scalars = clip_scalars,
     .costs = clip_costs,
-    .bytes = clip_bytes,
     .sent = clip_sent,
 };
 
 const pl_method_kind pl_method_kind_siglip = {
     .name = "siglip",
     .views = 1,
-    .texts = true,
     .create = siglip_create,
     .destroy = clip_destroy,
     .prepare = clip_prepare,
@@ -355,6 +346,5 @@ const pl_method_kind pl_method_kind_siglip = {
     .compile_part = clip_compile_part,
     .scalars = clip_scalars,
     .costs = clip_costs,
-    .bytes = clip_bytes,
     .sent = clip_sent,
 };

@@ -8,7 +8,6 @@
 typedef struct pl_method_kind {
   const char *name;
   int views;
-  bool texts;
   pl_status (*create)(const pl_method_setup *setup, void **state);
   void (*destroy)(void *state);
   pl_status (*prepare)(void *state);
@@ -18,7 +17,6 @@ typedef struct pl_method_kind {
   pl_status (*compile_part)(const void *state, pl_part part, int rows, pl_net **out);
   int (*scalars)(const void *state, pl_scalar_rule *rules); /* NULL: none */
   pl_net_costs (*costs)(const void *state);
-  size_t (*bytes)(const void *state);
   pl_method_sent (*sent)(const void *state);
 } pl_method_kind;
 

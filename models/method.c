@@ -56,8 +56,6 @@ pl_status pl_method_compile_part(const pl_method *method, pl_part part, int rows
   return method->kind->compile_part(method->state, part, rows, out);
 }
 
-bool pl_method_reads_texts(const pl_method *method) { return method->kind->texts; }
-
 int pl_method_scalars(const pl_method *method, pl_scalar_rule *rules) {
   return method->kind->scalars ? method->kind->scalars(method->state, rules) : 0;
 }
@@ -67,8 +65,6 @@ pl_method_sent pl_method_sent_bytes(const pl_method *method) {
 }
 
 pl_net_costs pl_method_costs(const pl_method *method) { return method->kind->costs(method->state); }
-
-size_t pl_method_bytes(const pl_method *method) { return method->kind->bytes(method->state); }
 
 typedef struct sums {
   const pl_comm *comm;

@@ -83,9 +83,6 @@ pl_status pl_method_step(pl_method *method, const pl_step_request *request, floa
  * caller destroys the net before the method. PL_E_USAGE where the method has no such part. */
 pl_status pl_method_compile_part(const pl_method *method, pl_part part, int rows, pl_net **out);
 
-/* Whether the method reads texts. */
-bool pl_method_reads_texts(const pl_method *method);
-
 /* A parameter with a rate of its own, and a bound that it is held to after each step. */
 typedef struct pl_scalar_rule {
   int param;
@@ -107,8 +104,7 @@ typedef struct pl_method_sent {
 
 pl_method_sent pl_method_sent_bytes(const pl_method *method);
 
-/* Exact figures of the training networks (per leaf) and bytes held for activations and the loss. */
+/* Exact figures of the training networks, per leaf. */
 pl_net_costs pl_method_costs(const pl_method *method);
-size_t pl_method_bytes(const pl_method *method);
 
 #endif

@@ -175,11 +175,6 @@ static pl_net_costs simclr_costs(const void *state) {
   return pl_net_get_costs(m->net);
 }
 
-static size_t simclr_bytes(const void *state) {
-  const simclr *m = state;
-  return pl_exec_bytes(m->exec) + pl_pair_sweep_bytes(m->sweep) + 2 * embedding_bytes(m);
-}
-
 static pl_method_sent simclr_sent(const void *state) {
   const simclr *m = state;
   pl_pair_sent loss = pl_ntxent_sent_bytes(m->sweep);
@@ -198,6 +193,5 @@ const pl_method_kind pl_method_kind_simclr = {
     .step = simclr_step,
     .compile_part = simclr_compile_part,
     .costs = simclr_costs,
-    .bytes = simclr_bytes,
     .sent = simclr_sent,
 };
