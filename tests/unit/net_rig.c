@@ -14,6 +14,10 @@ static void fill_normal(float *to, size_t n, uint32_t what, int64_t which) {
   for (size_t i = 0; i < n; i++) to[i] = pl_random_normal(&random);
 }
 
+static void narrow(float *values, size_t n) {
+  for (size_t i = 0; i < n; i++) values[i] = pl_bf16_to_f32(pl_f32_to_bf16(values[i]));
+}
+
 static void make_parameters(net_rig *rig) {
   pl_slice *slice = NULL;
   pl_image_map *map = NULL;
@@ -26,6 +30,7 @@ static void make_parameters(net_rig *rig) {
     pl_random random = pl_random_stream(11, PL_RANDOM_TEST, OF_PARAMS, (uint64_t)i, 0);
     float *values = master + param->first_block * PL_BLOCK;
     for (int64_t j = 0; j < param->count; j++) values[j] += 0.2F * pl_random_normal(&random);
+    if (rig->options.narrow_values) narrow(values, (size_t)param->count);
   }
   CHECK_OK(pl_image_map_create(&pl_host_device, rig->space, slice, &map));
   CHECK_OK(pl_image_write_all(map, master, rig->image));
@@ -115,6 +120,7 @@ void rig_destroy(net_rig *rig) {
 
 void rig_images(const net_rig *rig, int64_t leaf, float *images) {
   fill_normal(images, rig->leaf_in, OF_IMAGES, leaf);
+  if (rig->options.narrow_values) narrow(images, rig->leaf_in);
 }
 
 void rig_tokens(const net_rig *rig, int64_t leaf, int32_t *tokens) {

@@ -15,6 +15,7 @@ typedef struct rig_options {
   int rows;
   int64_t leaves;      /* of the global batch */
   pl_dtype precision;  /* PL_F32 is 0 */
+  bool narrow_values;  /* weights and images are numbers of bf16, whatever the precision */
   pl_norm_scope scope; /* PL_NORM_MICRO is 0 */
   bool recompute, inference, record;
   uint32_t draw_step;        /* for dropouts */

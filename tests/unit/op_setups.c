@@ -25,6 +25,7 @@ static const op_setup convolutions[] = {
     CONV(2, 6, 6, 5, 7, 2, 2, 0),     CONV(61, 4, 4, 3, 5, 3, 1, 1),
     CONV(2, 3, 34, 8, 4, 3, 1, 1),    CONV(3, 5, 67, 4, 4, 3, 2, 1),
     CONV(2, 2, 262, 2, 3, 3, 1, 1),   CONV(3, 17, 8, 3, 6, 8, 8, 0),
+    CONV(1, 1, 1, 1, 1, 1, 1, 0),     CONV(1, 3, 3, 9, 1, 3, 2, 1),
 };
 
 static const op_setup linears[] = {
@@ -33,6 +34,12 @@ static const op_setup linears[] = {
      .rows = 5,
      .in = {1, 1, 12},
      .out_channels = 7,
+     .bias = true},
+    {.name = "linear 1x1 to 1",
+     .kind = PL_OP_LINEAR,
+     .rows = 1,
+     .in = {1, 1, 1},
+     .out_channels = 1,
      .bias = true},
     {.name = "linear 1x16 to 64",
      .kind = PL_OP_LINEAR,
@@ -84,15 +91,19 @@ static const op_setup pools[] = {
     POOL(PL_OP_MAX_POOL, 3, 9, 9, 70, {3, 1, 1}), POOL(PL_OP_MAX_POOL, 2, 15, 15, 2, {15, 1, 7}),
     POOL(PL_OP_AVG_POOL, 2, 8, 8, 16, {3, 2, 1}), POOL(PL_OP_AVG_POOL, 5, 7, 5, 3, {2, 1, 0}),
     POOL(PL_OP_AVG_POOL, 3, 4, 4, 130, {0}),      POOL(PL_OP_AVG_POOL, 2, 1, 1, 5, {0}),
+    POOL(PL_OP_MAX_POOL, 1, 1, 1, 1, {3, 1, 1}),  POOL(PL_OP_AVG_POOL, 1, 3, 1, 1, {3, 2, 1}),
 };
 
 static const op_setup pointwise[] = {
     {.name = "relu", .kind = PL_OP_RELU, .rows = 3, .in = {5, 4, 7}},
     {.name = "add", .kind = PL_OP_ADD, .rows = 3, .in = {5, 4, 7}},
+    {.name = "relu of one", .kind = PL_OP_RELU, .rows = 1, .in = {1, 1, 1}},
+    {.name = "add of one", .kind = PL_OP_ADD, .rows = 1, .in = {1, 1, 1}},
 };
 
 static const op_setup l2_normalize[] = {
     {.name = "l2 5x12", .kind = PL_OP_L2_NORMALIZE, .rows = 5, .in = {1, 1, 12}},
+    {.name = "l2 1x3", .kind = PL_OP_L2_NORMALIZE, .rows = 1, .in = {1, 1, 3}},
     {.name = "l2 17x128", .kind = PL_OP_L2_NORMALIZE, .rows = 17, .in = {1, 1, 128}},
     {.name = "l2 below epsilon",
      .kind = PL_OP_L2_NORMALIZE,
@@ -139,7 +150,7 @@ static const op_setup attentions[] = {
     ATTENTION(2, 5, 3, 4, .causal = false),  ATTENTION(2, 9, 2, 8, .causal = true),
     ATTENTION(1, 1, 2, 3, .causal = false),  ATTENTION(3, 37, 2, 64, .causal = false),
     ATTENTION(1, 77, 1, 64, .causal = true), ATTENTION(1, 130, 1, 20, .causal = false),
-    ATTENTION(2, 33, 1, 1, .causal = true),
+    ATTENTION(2, 33, 1, 1, .causal = true),  ATTENTION(1, 7, 3, 9, .causal = true),
 };
 
 /* Widths that fused kernels take, by what these are compiled for, and lengths around their blocks,
@@ -185,11 +196,17 @@ static const op_setup positions[] = {
      .rows = 3,
      .in = {2, 5, 7},
      .class_token = true},
+    {.name = "positions 1x1x1",
+     .kind = PL_OP_POSITIONS,
+     .rows = 1,
+     .in = {1, 1, 1},
+     .class_token = true},
     {.name = "positions 9x4x70", .kind = PL_OP_POSITIONS, .rows = 9, .in = {4, 1, 70}},
 };
 
 static const op_setup gelus[] = {
     {.name = "gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}},
+    {.name = "gelu of one", .kind = PL_OP_GELU, .rows = 1, .in = {1, 1, 1}},
     {.name = "quick gelu", .kind = PL_OP_GELU, .rows = 3, .in = {50, 1, 33}, .gelu = PL_GELU_QUICK},
 };
 
