@@ -115,11 +115,6 @@ pl_status pl_pair_gradient_two(pl_pair_sweep *sweep, const pl_pair_loss *loss_ki
 /* Bytes held by the sweep, the host's and the device's; of a mirror, without what it shares. */
 size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep);
 
-/* Those of them that are the device's, for the sweep of one of `ranks` ranks or for a mirror of it:
- * known from the options alone, of whose device nothing is asked, but for the scratch of products,
- * of which this counts the most there may be (16 MiB). 0 on the processor. */
-size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks, bool mirror);
-
 /* The products of a sweep alone: all those that statistics and gradient take for the local rows,
  * with what was gathered last. For measurements: what they leave in dz (local rows, width) means
  * nothing. Not collective. */

@@ -28,12 +28,3 @@ size_t pl_pair_room_bytes(const pl_pair_room *room, bool mirror) {
   return room->column_bytes + room->tile_bytes + room->weight_bytes + room->state_bytes +
          room->row_stat_bytes + room->col_stat_bytes + room->scratch_bytes;
 }
-
-size_t pl_pair_device_bytes(const pl_pair_options *options, int rank, int ranks, bool mirror) {
-  pl_pair_part part;
-  pl_pair_room room;
-  if (pl_pair_on_host(options)) return 0;
-  pl_pair_part_of(options, rank, ranks, &part);
-  pl_pair_room_of(&part, &room);
-  return pl_pair_room_bytes(&room, mirror);
-}

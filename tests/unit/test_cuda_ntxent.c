@@ -1,8 +1,8 @@
 /* NT-Xent on a device, in both types of products, against the naive version. What bf16 is compared
  * with is the naive loss of the rounded embeddings: then only weights are rounded besides. Built
  * twice, as test_cuda_ops.c. */
+#include "runtime/base/account.h"
 #include "runtime/cuda/cuda.h"
-#include "runtime/cuda/product.h"
 #include "runtime/tensor/dtype.h"
 #include "tests/dist/ntxent_naive.h"
 #include "tests/unit/cuda_test.h"
@@ -130,30 +130,56 @@ static void bad_embeddings_reach_the_loss(void **state) {
   }
 }
 
-/* Bytes are known before there is a device, and grow with batch × width. */
-static void memory_is_linear_and_known(void **state) {
+/* What is held on the device for losses. */
+static size_t held(void) {
+  pl_memory_figures figures;
+  pl_account_read(&figures);
+  return figures.now[PL_ON_DEVICE][PL_MEMORY_LOSS];
+}
+
+/* The same of a sweep of one of `ranks` ranks, without having it. */
+static size_t planned(const pl_pair_options *given, int ranks) {
+  pl_pair_options options = *given;
+  pl_comm *comm = NULL;
+  pl_pair_sweep *sweep = NULL;
+  pl_memory_figures figures;
+  options.device = pl_cuda_planning_backend()->device;
+  CHECK_OK(pl_account_plan_begin());
+  CHECK_OK(pl_comm_create_pretended(ranks, 0, &comm));
+  CHECK_OK(pl_pair_sweep_create(comm, &options, &sweep));
+  pl_pair_sweep_destroy(&sweep);
+  pl_comm_destroy(&comm);
+  pl_account_plan_end(&figures);
+  return figures.peak[PL_ON_DEVICE][PL_MEMORY_LOSS];
+}
+
+/* Bytes are known before they are had, and what a sweep tells is what it has. */
+static void memory_is_as_planned(void **state) {
   const problem p = {4, 4, 16, 0, 10, 0.05, 1};
   for (int i = 0; i < 2; i++) {
     const pl_pair_options options = on_device(&p, i ? PL_BF16 : PL_F32);
     pl_pair_sweep *sweep, *mirror;
+    size_t before = held();
     CHECK_OK(pl_pair_sweep_create(*state, &options, &sweep));
+    size_t of_sweep = held() - before;
     CHECK_OK(pl_pair_sweep_create_mirror(sweep, &mirror));
-    size_t of_sweep = pl_pair_device_bytes(&options, 0, 1, false) - PL_PRODUCT_MOST_SCRATCH;
-    size_t of_mirror = pl_pair_device_bytes(&options, 0, 1, true);
+    size_t of_mirror = held() - before - of_sweep;
+    assert_int_equal(of_sweep, planned(&options, 1));
     assert_int_equal(of_mirror, floats_of(&p) * pl_dtype_bytes(options.type));
     assert_true(pl_pair_sweep_bytes(sweep) > of_sweep);
     assert_true(pl_pair_sweep_bytes(mirror) > of_mirror);
     pl_pair_sweep_destroy(&mirror);
     pl_pair_sweep_destroy(&sweep);
+    assert_int_equal(held(), before);
   }
-  const pl_device some = {.name = "not there yet"};
-  pl_pair_options large = {
-      .device = &some, .type = PL_BF16, .width = 512, .leaf_rows = 512, .leaves = 128};
-  size_t embeddings = (size_t)65536 * 512 * sizeof(float);
-  assert_true(pl_pair_device_bytes(&large, 0, 1, false) < 2 * embeddings);
-  assert_true(pl_pair_device_bytes(&large, 0, 4, false) < embeddings * 5 / 4);
-  large.device = NULL;
-  assert_int_equal(pl_pair_device_bytes(&large, 0, 1, false), 0);
+}
+
+static void memory_grows_with_batch_times_width(void **state) {
+  (void)state;
+  const pl_pair_options large = {.type = PL_BF16, .width = 512, .leaf_rows = 512, .leaves = 128};
+  const size_t embeddings = (size_t)65536 * 512 * sizeof(float);
+  assert_true(planned(&large, 1) < 2 * embeddings);
+  assert_true(planned(&large, 4) < embeddings * 5 / 4);
 }
 
 static int start(void **state) {
@@ -176,7 +202,8 @@ int main(void) {
       cmocka_unit_test(small_losses_keep_their_digits),
       cmocka_unit_test(one_sample_has_no_loss),
       cmocka_unit_test(bad_embeddings_reach_the_loss),
-      cmocka_unit_test(memory_is_linear_and_known),
+      cmocka_unit_test(memory_is_as_planned),
+      cmocka_unit_test(memory_grows_with_batch_times_width),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
   int failures = cmocka_run_group_tests(tests, start, stop);
