@@ -2,6 +2,13 @@
 #include "launch/plan/lines.h"
 #include "launch/plan/size.h"
 
+/* Amounts below this part of their column's total are told together. */
+enum { SMALL_PART = 1000 };
+
+static bool is_small(const pl_plan *plan, pl_memory_place place, pl_memory_kind kind) {
+  return plan->bytes[place][kind] < pl_plan_total(plan, place) / SMALL_PART;
+}
+
 /* One column, or where a GPU computes two. */
 static void print_sizes(FILE *out, const pl_plan *plan, size_t host, size_t device) {
   char size[PL_SIZE_TEXT];
@@ -17,7 +24,8 @@ static bool is_largest(const pl_plan *plan, pl_memory_kind kind) {
 }
 
 static void print_kind(FILE *out, const pl_plan *plan, pl_memory_kind kind) {
-  size_t host = plan->bytes[PL_ON_HOST][kind], device = plan->bytes[PL_ON_DEVICE][kind];
+  size_t host = is_small(plan, PL_ON_HOST, kind) ? 0 : plan->bytes[PL_ON_HOST][kind];
+  size_t device = is_small(plan, PL_ON_DEVICE, kind) ? 0 : plan->bytes[PL_ON_DEVICE][kind];
   char detail[PL_PLAN_DETAIL];
   if (host == 0 && device == 0) return;
   fprintf(out, "  %-20s", pl_plan_name(kind));
@@ -28,6 +36,20 @@ static void print_kind(FILE *out, const pl_plan *plan, pl_memory_kind kind) {
   if (is_largest(plan, kind)) fprintf(out, "  <- largest");
   if (remedy) fprintf(out, "; smaller with %s", remedy);
   fputc('\n', out);
+}
+
+static void print_rest(FILE *out, const pl_plan *plan) {
+  size_t rest[PL_MEMORY_PLACES] = {0};
+  for (int place = 0; place < PL_MEMORY_PLACES; place++) {
+    for (int kind = 0; kind < PL_MEMORY_KINDS; kind++) {
+      if (is_small(plan, (pl_memory_place)place, (pl_memory_kind)kind))
+        rest[place] += plan->bytes[place][kind];
+    }
+  }
+  if (rest[PL_ON_HOST] == 0 && rest[PL_ON_DEVICE] == 0) return;
+  fprintf(out, "  %-20s", "the rest");
+  print_sizes(out, plan, rest[PL_ON_HOST], rest[PL_ON_DEVICE]);
+  fprintf(out, "  each less than a thousandth\n");
 }
 
 static void print_sent(FILE *out, const char *what, size_t bytes) {
@@ -52,6 +74,7 @@ void pl_plan_print(FILE *out, const pl_plan *plan, const pl_plan_choices *choice
     print_kind(out, plan, (pl_memory_kind)kind);
   }
   print_kind(out, plan, PL_MEMORY_PROGRAM);
+  print_rest(out, plan);
   fprintf(out, "  %-20s", "total");
   print_sizes(out, plan, pl_plan_total(plan, PL_ON_HOST), pl_plan_total(plan, PL_ON_DEVICE));
   fputc('\n', out);

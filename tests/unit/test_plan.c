@@ -115,6 +115,30 @@ static void a_table_says_what_would_help(void **state) {
   free(text);
 }
 
+/* Small amounts are one line, and what is shown still adds up. */
+static void a_table_leaves_no_crumbs(void **state) {
+  (void)state;
+  pl_plan plan = example();
+  const pl_plan_choices none = {0};
+  plan.bytes[PL_ON_HOST][PL_MEMORY_MASTER] = 9000000;
+  plan.bytes[PL_ON_HOST][PL_MEMORY_LOSS] = 1200000;
+  plan.bytes[PL_ON_HOST][PL_MEMORY_BUFFERS] = 128;
+  plan.bytes[PL_ON_DEVICE][PL_MEMORY_BUFFERS] = 5000000;
+  plan.on_gpu = true;
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  assert_non_null(out);
+  pl_plan_print(out, &plan, &none);
+  assert_int_equal(fclose(out), 0);
+  assert_null(strstr(text, " B"));
+  assert_null(strstr(text, "  loss"));
+  assert_non_null(strstr(text, "  parameters               9.00 MB           -  f32"));
+  assert_non_null(strstr(text, "  running statistics             -     5.00 MB"));
+  assert_non_null(strstr(text, "  the rest                 1.20 MB           -  each less"));
+  free(text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sizes_are_decimal_or_binary),
@@ -123,6 +147,7 @@ int main(void) {
       cmocka_unit_test(a_limit_of_addresses_is_seen),
       cmocka_unit_test(a_line_begins_with_the_largest),
       cmocka_unit_test(a_table_says_what_would_help),
+      cmocka_unit_test(a_table_leaves_no_crumbs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
