@@ -77,7 +77,8 @@ void pl_plan_detail(const pl_plan *plan, pl_memory_kind kind, char text[PL_PLAN_
       snprintf(text, PL_PLAN_DETAIL, "of one micro-batch, and workspaces of libraries");
       break;
     case PL_MEMORY_DATA:
-      snprintf(text, PL_PLAN_DETAIL, "micro-batches read ahead, the index of the dataset");
+      snprintf(text, PL_PLAN_DETAIL,
+               "micro-batches read ahead, images being decoded, the dataset's index");
       break;
     default: break;
   }

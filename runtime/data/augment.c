@@ -49,9 +49,6 @@ static workplace carve_workplace(pl_carver *carver, const pl_augment_options *op
 }
 
 static pl_status reserve(pl_augment_scratch *scratch, size_t bytes) {
-  if (bytes <= scratch->capacity) return PL_OK;
-  /* half as much again, so that slowly growing crops don't reallocate each time */
-  bytes += bytes / 2;
   pl_augment_scratch_free(scratch);
   scratch->block = pl_alloc(bytes, 1);
   if (!scratch->block) return PL_E_INTERNAL;
@@ -62,6 +59,14 @@ static pl_status reserve(pl_augment_scratch *scratch, size_t bytes) {
 void pl_augment_scratch_free(pl_augment_scratch *scratch) {
   pl_free(scratch->block);
   *scratch = (pl_augment_scratch){0};
+}
+
+pl_status pl_augment_reserve(const pl_augment_options *options, int width, int height,
+                             pl_augment_scratch *scratch) {
+  const pl_view_params whole = {.width = width, .height = height, .blur = options->blur > 0};
+  pl_carver carver = {0};
+  carve_workplace(&carver, options, &whole);
+  return carver.used > scratch->capacity ? reserve(scratch, carver.used) : PL_OK;
 }
 
 static void jitter(const pl_view_params *params, int size, float *planes) {
@@ -95,7 +100,8 @@ static pl_status open_workplace(const pl_augment_options *options, const pl_view
   }
   pl_carver carver = {0};
   carve_workplace(&carver, options, params);
-  PL_TRY(reserve(scratch, carver.used));
+  /* Half as much again, so that slowly growing crops don't reallocate each time. */
+  if (carver.used > scratch->capacity) PL_TRY(reserve(scratch, carver.used + carver.used / 2));
   carver = (pl_carver){.at = scratch->block};
   *out = carve_workplace(&carver, options, params);
   return PL_OK;

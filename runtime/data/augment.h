@@ -58,6 +58,9 @@ typedef struct pl_augment_scratch {
   size_t capacity; /* bytes */
 } pl_augment_scratch;
 void pl_augment_scratch_free(pl_augment_scratch *scratch);
+/* Makes room for all views of images up to that size. Else it grows with what comes. */
+pl_status pl_augment_reserve(const pl_augment_options *options, int width, int height,
+                             pl_augment_scratch *scratch);
 
 /* view: (size, size, 3) f32, normalised. PL_E_INTERNAL for a crop box outside the image or when
  * memory can't be had. Safe from several threads with different scratch. */

@@ -122,6 +122,47 @@ const char *pl_dataset_shard_path(const pl_dataset *dataset, int shard) {
   return dataset->shard[shard].path;
 }
 
+/* Where the images of one encoded shard have most bytes. */
+static int64_t find_most_packed(const pl_shard *shard, size_t *bytes) {
+  int64_t most = 0;
+  *bytes = 0;
+  for (int64_t i = 0; i < shard->samples; i++) {
+    size_t own = (size_t)(shard->image_offset[i + 1] - shard->image_offset[i]);
+    if (own <= *bytes) continue;
+    *bytes = own;
+    most = i;
+  }
+  return most;
+}
+
+static int64_t find_most_stored(const pl_dataset *dataset) {
+  size_t most = 0;
+  int64_t sample = 0;
+  for (int s = 0; s < dataset->opened; s++) {
+    size_t bytes;
+    int64_t position = find_most_packed(&dataset->shard[s], &bytes);
+    if (bytes <= most) continue;
+    most = bytes;
+    sample = dataset->first[s] + position;
+  }
+  return sample;
+}
+
+pl_status pl_dataset_largest_image(const pl_dataset *dataset, pl_image_extent *out) {
+  const pl_dataset_info *info = pl_dataset_get_info(dataset);
+  *out = (pl_image_extent){.width = info->width, .height = info->height};
+  if (info->storage == PL_IMAGE_PIXELS) return PL_OK;
+  pl_image image = {0};
+  pl_status status = pl_dataset_read_image(dataset, find_most_stored(dataset), &image);
+  *out = (pl_image_extent){.width = image.width,
+                           .height = image.height,
+                           .packed_bytes = image.packed_capacity,
+                           .decoder_bytes = image.decoder_bytes};
+  pl_image_free(&image);
+  if (status != PL_OK) *out = (pl_image_extent){0};
+  return status == PL_E_DATA ? PL_OK : status;
+}
+
 pl_status pl_dataset_read_image(const pl_dataset *dataset, int64_t sample, pl_image *image) {
   int64_t position = 0;
   const pl_shard *shard = find(dataset, sample, &position);

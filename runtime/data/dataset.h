@@ -62,6 +62,7 @@ typedef struct pl_image {
   size_t capacity; /* bytes that `pixels` can hold */
   uint8_t *packed; /* scratch for encoded bytes */
   size_t packed_capacity;
+  size_t decoder_bytes; /* that decoding the last image took besides */
 } pl_image;
 
 void pl_image_free(pl_image *image);
@@ -69,6 +70,15 @@ void pl_image_free(pl_image *image);
 pl_status pl_image_resize(pl_image *image, int width, int height);
 /* Makes room for `bytes` encoded bytes in `packed`; what was there is lost. */
 pl_status pl_image_reserve_packed(pl_image *image, size_t bytes);
+
+/* What the largest image takes. Of encoded ones that is the one with most stored bytes, which is
+ * read for it: where images differ in size, an estimate. All zero where that one is corrupt. */
+typedef struct pl_image_extent {
+  int width, height;
+  size_t packed_bytes, decoder_bytes;
+} pl_image_extent;
+
+pl_status pl_dataset_largest_image(const pl_dataset *dataset, pl_image_extent *out);
 
 /* Reads, checks (CRC32C) and decodes one sample's image. Safe from several threads with different
  * `image`s. PL_E_DATA names shard, sample and cause; PL_E_IO for read errors. */

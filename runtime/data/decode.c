@@ -20,6 +20,7 @@ pl_status pl_decode_reserve(pl_image *image, uint32_t width, uint32_t height, si
 pl_status pl_decode_image(const uint8_t *bytes, size_t size, pl_image *image) {
   static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
   static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  image->decoder_bytes = 0;
   if (size >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0) {
     return pl_decode_jpeg(bytes, size, image);
   }

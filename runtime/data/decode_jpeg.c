@@ -63,6 +63,17 @@ static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width, bool inver
   }
 }
 
+/* What libjpeg holds of an image while it reads one of several scans: all of its coefficients. */
+static size_t coefficient_bytes(struct jpeg_decompress_struct *jpeg) {
+  size_t blocks = 0;
+  if (!jpeg_has_multiple_scans(jpeg)) return 0;
+  for (int c = 0; c < jpeg->num_components; c++) {
+    const jpeg_component_info *component = &jpeg->comp_info[c];
+    blocks += (size_t)component->width_in_blocks * component->height_in_blocks;
+  }
+  return blocks * sizeof(JBLOCK);
+}
+
 /* The part that libjpeg may leave by longjmp: nothing here owns memory outside of reader->jpeg and
  * image. */
 static void decode_rows(jpeg_reader *reader, const uint8_t *bytes, size_t size, pl_image *image) {
@@ -74,6 +85,7 @@ static void decode_rows(jpeg_reader *reader, const uint8_t *bytes, size_t size, 
   reader->refused =
       pl_decode_reserve(image, jpeg->image_width, jpeg->image_height, size, PIXELS_PER_BYTE);
   if (reader->refused != PL_OK) return;
+  image->decoder_bytes = coefficient_bytes(jpeg);
   jpeg_start_decompress(jpeg);
   JSAMPARRAY ink = NULL;
   if (cmyk) {

@@ -37,7 +37,7 @@ struct pl_loader {
   int64_t total;           /* leaves in the sequence */
   slot *slots;
   int64_t slot_count;
-  pthread_t *threads;
+  struct worker *workers; /* (options.workers) */
   int started;
   double wait_ms;         /* of the caller's thread */
   pl_ledger_line *ledger; /* (shards); of the caller's thread */
@@ -55,6 +55,13 @@ struct pl_loader {
   bool stop;
   pl_reason failure; /* code PL_OK: none */
 };
+
+/* A thread and what it works with. */
+typedef struct worker {
+  pl_loader *loader;
+  pl_loader_tools tools;
+  pthread_t thread;
+} worker;
 
 /* What a worker has in hand: samples [first, first + count) of the leaf in `slot`. */
 typedef struct span {
@@ -129,15 +136,15 @@ static pl_status make_sample(pl_loader *loader, slot *s, int i, pl_loader_tools 
 
 static void *work(void *argument) {
   PL_MEMORY_FOR(PL_MEMORY_DATA);
-  pl_loader *loader = argument;
-  pl_loader_tools mine = {0};
+  worker *me = argument;
+  pl_loader *loader = me->loader;
   span taken = {0};
   pthread_mutex_lock(&loader->lock);
   while (take_span(loader, &taken)) {
     pthread_mutex_unlock(&loader->lock);
     pl_status status = PL_OK;
     for (int i = 0; i < taken.count && status == PL_OK; i++) {
-      status = make_sample(loader, taken.slot, taken.first + i, &mine);
+      status = make_sample(loader, taken.slot, taken.first + i, &me->tools);
     }
     pthread_mutex_lock(&loader->lock);
     if (status != PL_OK) {
@@ -148,7 +155,6 @@ static void *work(void *argument) {
     if (taken.slot->done == loader->options.leaf_samples) pthread_cond_signal(&loader->ready);
   }
   pthread_mutex_unlock(&loader->lock);
-  pl_loader_tools_free(&mine);
   return NULL;
 }
 
@@ -217,11 +223,6 @@ size_t pl_loader_packed_bytes(const pl_loader_options *options) {
   return pl_loader_packed.bytes(options);
 }
 
-size_t pl_loader_bytes(const pl_loader_options *options) {
-  size_t bytes = slot_bytes(options);
-  return (size_t)slots_wanted(options, bytes) * bytes;
-}
-
 static pl_status create_slots(pl_loader *loader) {
   const pl_loader_options *o = &loader->options;
   const size_t samples = (size_t)o->leaf_samples;
@@ -257,16 +258,34 @@ static void free_slots(pl_loader *loader) {
   pl_free(loader->slots);
 }
 
+static pl_status create_workers(pl_loader *loader) {
+  const pl_loader_options *o = &loader->options;
+  pl_image_extent largest = {0};
+  loader->workers = pl_alloc((size_t)o->workers, sizeof *loader->workers);
+  if (!loader->workers) return PL_E_INTERNAL;
+  if (!o->all_captions) PL_TRY(pl_dataset_largest_image(o->dataset, &largest));
+  for (int i = 0; i < o->workers; i++) {
+    loader->workers[i].loader = loader;
+    PL_TRY(pl_loader_tools_reserve(o, &largest, &loader->workers[i].tools));
+  }
+  return PL_OK;
+}
+
+static void free_workers(pl_loader *loader) {
+  for (int i = 0; loader->workers && i < loader->options.workers; i++)
+    pl_loader_tools_free(&loader->workers[i].tools);
+  pl_free(loader->workers);
+}
+
 static pl_status start_threads(pl_loader *loader) {
-  loader->threads = pl_alloc((size_t)loader->options.workers, sizeof *loader->threads);
-  if (!loader->threads) return PL_E_INTERNAL;
   /* Signals are for the thread that runs the loop. */
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int error = 0;
   while (loader->started < loader->options.workers && error == 0) {
-    error = pthread_create(&loader->threads[loader->started], NULL, work, loader);
+    worker *next = &loader->workers[loader->started];
+    error = pthread_create(&next->thread, NULL, work, next);
     if (error == 0) loader->started++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -296,6 +315,7 @@ pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out) {
   loader->ledger = pl_alloc((size_t)info->shards, sizeof *loader->ledger);
   PL_TRY_OR(fail, status, loader->ledger ? PL_OK : PL_E_INTERNAL);
   PL_TRY_OR(fail, status, create_slots(loader));
+  PL_TRY_OR(fail, status, create_workers(loader));
   PL_TRY_OR(fail, status, start_threads(loader));
   *out = loader;
   return PL_OK;
@@ -311,8 +331,8 @@ void pl_loader_destroy(pl_loader **loader) {
   l->stop = true;
   pthread_cond_broadcast(&l->work);
   pthread_mutex_unlock(&l->lock);
-  for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
-  pl_free(l->threads);
+  for (int i = 0; i < l->started; i++) pthread_join(l->workers[i].thread, NULL);
+  free_workers(l);
   free_slots(l);
   pl_free(l->ledger);
   pl_corrupt_fini(&l->corrupt);

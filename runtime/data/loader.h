@@ -63,10 +63,11 @@ typedef struct pl_loader_leaf {
   const int64_t *epoch;  /* (leaf_samples) */
 } pl_loader_leaf;
 
-/* Starts the threads. Memory: at most two steps' leaves and about 512 MB, with two passes at most
- * 1024 samples rounded up to leaves, however large the step (but room for three leaves in any
- * case). PL_E_USAGE names the option that is out of range; PL_E_DATA, with a tokenizer, the first
- * sample without a caption. Not collective. */
+/* Starts the threads. Memory for leaves: at most two steps' and about 512 MB, with two passes at
+ * most 1024 samples rounded up to leaves, however large the step (but room for three leaves in any
+ * case); for each worker: room for the largest image (pl_dataset_largest_image). PL_E_USAGE names
+ * the option that is out of range; PL_E_DATA, with a tokenizer, the first sample without a caption.
+ * Not collective. */
 pl_status pl_loader_create(const pl_loader_options *options, pl_loader **out);
 /* Stops and joins the threads; NULL is allowed. */
 void pl_loader_destroy(pl_loader **loader);
@@ -81,10 +82,6 @@ bool pl_loader_peek(pl_loader *loader, pl_loader_leaf *leaf);
 
 /* Bytes of the largest packed leaf that a loader of these options can give. */
 size_t pl_loader_packed_bytes(const pl_loader_options *options);
-
-/* Bytes that a loader of these options holds for leaves; in memory of packed_for's alloc_host where
- * views come packed. */
-size_t pl_loader_bytes(const pl_loader_options *options);
 
 /* What became of the samples drawn from one shard; a line of the sample ledger. */
 typedef struct pl_ledger_line {

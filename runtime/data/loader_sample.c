@@ -58,11 +58,23 @@ static pl_status note_corrupt(pl_corrupt *corrupt, int64_t sample) {
   return PL_OK;
 }
 
+pl_status pl_loader_tools_reserve(const pl_loader_options *o, const pl_image_extent *largest,
+                                  pl_loader_tools *tools) {
+  const int width = largest->width, height = largest->height;
+  if (width == 0) return PL_OK;
+  PL_TRY(pl_image_resize(&tools->image, width, height));
+  PL_TRY(pl_image_reserve_packed(&tools->image, largest->packed_bytes));
+  tools->decoder = pl_account_take(PL_ON_HOST, largest->decoder_bytes);
+  if (o->packed_for && pl_packed_keeps(o->augment.size, height, width)) return PL_OK;
+  return pl_augment_reserve(&o->augment, width, height, &tools->augment);
+}
+
 void pl_loader_tools_free(pl_loader_tools *tools) {
   pl_image_free(&tools->image);
   pl_augment_scratch_free(&tools->augment);
   pl_tokenizer_scratch_free(&tools->tokenizer);
   pl_free(tools->text);
+  if (tools->decoder.account) pl_account_give_back(&tools->decoder);
   *tools = (pl_loader_tools){0};
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "runtime/base/account.h"
 #include "runtime/data/loader.h"
 
 /* The different corrupt samples met, in the order in which they were; shared by all workers. */
@@ -20,15 +21,19 @@ typedef struct pl_corrupt {
 void pl_corrupt_init(pl_corrupt *corrupt, int64_t limit);
 void pl_corrupt_fini(pl_corrupt *corrupt);
 
-/* Own to each worker; all zero at the start. */
+/* Own to each worker; all zero at the start, when they grow with what comes. */
 typedef struct pl_loader_tools {
   pl_image image;
   pl_augment_scratch augment;
   char *text;
   size_t text_capacity;
   pl_tokenizer_scratch tokenizer;
+  pl_account_entry decoder; /* for what the decoder takes by itself */
 } pl_loader_tools;
 
+/* Makes room for the images of the dataset, so that it is had, and planned, before a run begins. */
+pl_status pl_loader_tools_reserve(const pl_loader_options *options, const pl_image_extent *largest,
+                                  pl_loader_tools *tools);
 void pl_loader_tools_free(pl_loader_tools *tools);
 
 /* Room for what a leaf holds. */

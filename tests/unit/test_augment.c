@@ -154,6 +154,33 @@ static void scratch_leaves_no_trace(void **state) {
   pl_image_free(&image);
 }
 
+/* What is reserved does for every view of an image that is no larger. */
+static void what_is_reserved_does(void **state) {
+  (void)state;
+  enum { SIZE = 11, N = SIZE * SIZE * 3 };
+  pl_augment_options options = simclr_options(SIZE);
+  options.blur = 1;
+  pl_augment_scratch scratch = {0};
+  CHECK_OK(pl_augment_reserve(&options, 64, 48, &scratch));
+  const unsigned char *block = scratch.block;
+  const int sides[][2] = {{64, 48}, {5, 48}, {64, 3}};
+  for (uint32_t v = 0; v < 90; v++) {
+    pl_image image;
+    make_noise_image(sides[v % 3][0], sides[v % 3][1], &image);
+    pl_random random = pl_random_stream(3, PL_RANDOM_TEST, v, 0, 0);
+    pl_view_params params;
+    float view[N];
+    pl_augment_draw(&options, image.width, image.height, &random, &params);
+    if (v < 3)
+      params =
+          (pl_view_params){.width = image.width, .height = image.height, .blur = true, .sigma = 1};
+    CHECK_OK(pl_augment_apply(&options, &params, &image, &scratch, view));
+    assert_ptr_equal(scratch.block, block);
+    pl_image_free(&image);
+  }
+  pl_augment_scratch_free(&scratch);
+}
+
 static void values_stay_in_range(void **state) {
   (void)state;
   enum { SIZE = 16, N = SIZE * SIZE * 3 };
@@ -321,6 +348,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(views_match_torchvision),
       cmocka_unit_test(scratch_leaves_no_trace),
+      cmocka_unit_test(what_is_reserved_does),
       cmocka_unit_test(values_stay_in_range),
       cmocka_unit_test(draws_follow_the_options),
       cmocka_unit_test(fallback_is_the_largest_centred_box),

@@ -73,6 +73,11 @@ static void round_trip(pl_image_storage storage, bool captions) {
   assert_string_equal(pl_dataset_class_name(dataset, 1), "a \"quoted\" \\ name: \xc3\xa9");
   assert_null(pl_dataset_class_name(dataset, 2));
   assert_null(pl_dataset_class_name(dataset, -1));
+  pl_image_extent largest;
+  CHECK_OK(pl_dataset_largest_image(dataset, &largest));
+  assert_int_equal(largest.width, FIXTURE_WIDTH);
+  assert_int_equal(largest.height, FIXTURE_HEIGHT);
+  assert_int_equal(largest.packed_bytes > 0, storage == PL_IMAGE_ENCODED);
   check_images(dataset);
   if (captions) check_captions(dataset);
   for (int s = 0; s < FIXTURE_SHARDS; s++) CHECK_OK(pl_dataset_verify_shard(dataset, s));
