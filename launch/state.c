@@ -142,13 +142,34 @@ pl_status pl_state_follow(pl_state *state, double decay) {
                          buffer_elements(state), rate);
 }
 
+/* Two numbers for each vector. */
+typedef struct hashes {
+  int count;
+  uint64_t part[2 * 2 * PL_CHECKPOINT_VECTORS];
+} hashes;
+
+/* values: over the slice, on the host. */
+static pl_status add_sliced(pl_comm *comm, const pl_state *state, const float *values, hashes *h) {
+  return pl_slice_hash(comm, state->space, state->slice, values, &h->part[2 * h->count++]);
+}
+
+static void finish_hash(const pl_state *state, hashes *h, char text[PL_CHECKPOINT_HASH]) {
+  const pl_checkpoint_vectors replicated = pl_state_replicated(state);
+  for (int v = 0; v < replicated.count; v++, h->count++) {
+    pl_hash128 hash = pl_hash(replicated.values[v], buffer_elements(state) * sizeof(float));
+    h->part[2 * h->count] = hash.low;
+    h->part[2 * h->count + 1] = hash.high;
+  }
+  pl_hash_text(pl_hash(h->part, (size_t)h->count * 2 * sizeof *h->part), text);
+}
+
 /* One view serves all vectors. */
-static pl_status hash_sliced(pl_comm *comm, const pl_state *state,
-                             const pl_checkpoint_vectors *sliced, float *view, uint64_t *parts) {
+static pl_status add_by_view(pl_comm *comm, const pl_state *state,
+                             const pl_checkpoint_vectors *sliced, float *view, hashes *h) {
   for (int v = 0; v < sliced->count; v++) {
     float *values = state->device->is_host ? sliced->values[v] : view;
     PL_TRY(pl_comm_agree(comm, fetch_view(state, sliced->values[v], values)));
-    PL_TRY(pl_slice_hash(comm, state->space, state->slice, values, &parts[2 * v]));
+    PL_TRY(add_sliced(comm, state, values, h));
   }
   return PL_OK;
 }
@@ -156,20 +177,20 @@ static pl_status hash_sliced(pl_comm *comm, const pl_state *state,
 pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,
                         char text[PL_CHECKPOINT_HASH]) {
   const pl_checkpoint_vectors sliced = pl_state_sliced(state, optim);
-  const pl_checkpoint_vectors replicated = pl_state_replicated(state);
-  uint64_t parts[2 * 2 * PL_CHECKPOINT_VECTORS];
+  hashes h = {0};
   float *view;
   PL_TRY(pl_comm_agree(comm, open_view(state, state->master, &view)));
-  pl_status status = hash_sliced(comm, state, &sliced, view, parts);
+  pl_status status = add_by_view(comm, state, &sliced, view, &h);
   close_view(state, &view);
-  if (status != PL_OK) return status;
-  int count = sliced.count;
-  for (int v = 0; v < replicated.count; v++, count++) {
-    pl_hash128 hash = pl_hash(replicated.values[v], buffer_elements(state) * sizeof(float));
-    parts[2 * count] = hash.low;
-    parts[2 * count + 1] = hash.high;
-  }
-  pl_hash_text(pl_hash(parts, (size_t)count * 2 * sizeof *parts), text);
+  if (status == PL_OK) finish_hash(state, &h, text);
+  return status;
+}
+
+pl_status pl_state_hash_copy(pl_comm *comm, const pl_state *state,
+                             const pl_checkpoint_vectors *copy, char text[PL_CHECKPOINT_HASH]) {
+  hashes h = {0};
+  for (int v = 0; v < copy->count; v++) PL_TRY(add_sliced(comm, state, copy->values[v], &h));
+  finish_hash(state, &h, text);
   return PL_OK;
 }
 

@@ -55,6 +55,11 @@ pl_status pl_state_follow(pl_state *state, double decay);
 pl_status pl_state_hash(pl_comm *comm, const pl_state *state, pl_optim *optim,
                         char text[PL_CHECKPOINT_HASH]);
 
+/* The same where the vectors over the slice (pl_state_sliced) were copied to the host. Collective.
+ */
+pl_status pl_state_hash_copy(pl_comm *comm, const pl_state *state,
+                             const pl_checkpoint_vectors *copy, char text[PL_CHECKPOINT_HASH]);
+
 /* What a checkpoint holds of the state: vectors over the slice ("params", the moments of `optim` by
  * their names, "average"), and vectors that all ranks hold alike ("buffers", "average_buffers").
  * They point into state and `optim`, which may be NULL: the first to memory of the device, the

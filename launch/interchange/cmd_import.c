@@ -99,11 +99,24 @@ static pl_status fill(importing *m) {
   pl_status status = pl_safetensors_open(m->request->file, &file);
   if (status == PL_OK) status = load(m, file);
   pl_safetensors_close(&file);
-  PL_TRY(pl_comm_agree(m->comm, status));
-  return pl_state_hash(m->comm, &m->state, m->optim, m->state_hash);
+  return pl_comm_agree(m->comm, status);
 }
 
 /* ---- the run's folder ---- */
+
+/* Collective. */
+static pl_status save_taken(importing *m, pl_saver *saver, const char *config_yaml) {
+  pl_checkpoint_manifest about = {.dataset = pl_dataset_get_info(m->dataset)->hash,
+                                  .metric = "",
+                                  .config_yaml = config_yaml,
+                                  .build = m->build};
+  const pl_checkpoint_vectors *copy;
+  PL_TRY(pl_saver_take(saver, &copy));
+  PL_TRY(pl_state_hash_copy(m->comm, &m->state, copy, m->state_hash));
+  memcpy(about.state_hash, m->state_hash, sizeof about.state_hash);
+  pl_saver_start(saver, &about);
+  return pl_saver_finish(saver);
+}
 
 /* As a step-0 checkpoint, which nothing was trained for yet. */
 static pl_status save_state(importing *m, const char *config_yaml) {
@@ -118,15 +131,9 @@ static pl_status save_state(importing *m, const char *config_yaml) {
                                 .parent = parent,
                                 .keep = 1,
                                 .metric = ""};
-  pl_checkpoint_manifest about = {.dataset = pl_dataset_get_info(m->dataset)->hash,
-                                  .metric = "",
-                                  .config_yaml = config_yaml,
-                                  .build = m->build};
-  memcpy(about.state_hash, m->state_hash, sizeof about.state_hash);
   pl_saver *saver = NULL;
   pl_status status = pl_saver_create(&setup, &saver);
-  if (status == PL_OK) status = pl_saver_start(saver, &about);
-  if (status == PL_OK) status = pl_saver_finish(saver);
+  if (status == PL_OK) status = save_taken(m, saver, config_yaml);
   pl_saver_destroy(&saver);
   return pl_comm_agree(m->comm, status); /* from here on nobody's thread writes */
 }

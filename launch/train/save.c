@@ -96,12 +96,14 @@ pl_status pl_training_save(pl_training *t, double value) {
   if (t->saved_step == t->state.step) return PL_OK;
   double start = pl_now_ms();
   pl_checkpoint_shard *ledger = NULL;
+  const pl_checkpoint_vectors *copy;
   if (t->config->checkpoint.best == PL_CFG_BEST_LOSS && t->loss_count > 0) {
     value = t->loss_sum / (double)t->loss_count;
   }
   pl_status status;
   PL_TRY_OR(done, status, add_up_ledger(t, &ledger));
-  PL_TRY_OR(done, status, pl_state_hash(t->comm, &t->state, t->optim, t->state_hash));
+  PL_TRY_OR(done, status, pl_saver_take(t->saver, &copy));
+  PL_TRY_OR(done, status, pl_state_hash_copy(t->comm, &t->state, copy, t->state_hash));
   pl_checkpoint_manifest about = {.step = t->state.step,
                                   .position = t->state.step * t->lengths.batch,
                                   .passed_over = t->passed_over,
@@ -113,7 +115,7 @@ pl_status pl_training_save(pl_training *t, double value) {
                                   .config_yaml = t->config_yaml,
                                   .build = t->build};
   memcpy(about.state_hash, t->state_hash, sizeof about.state_hash);
-  PL_TRY_OR(done, status, pl_saver_start(t->saver, &about));
+  pl_saver_start(t->saver, &about);
   t->saved_step = t->state.step;
   t->loss_sum = 0;
   t->loss_count = 0;

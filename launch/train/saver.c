@@ -20,6 +20,7 @@ struct pl_saver {
   bool saving;
   pl_saver_copy copy;
   pl_checkpoint_part_record *parts; /* (ranks) */
+  double asked_at_ms, taken_at_ms;  /* when it was to be taken, and when that began */
   double copy_ms, stall_ms;
   double part_ms;     /* the slowest part */
   int64_t part_bytes; /* all parts */
@@ -210,21 +211,24 @@ void pl_saver_destroy(pl_saver **saver) {
 
 /* ---- a save ---- */
 
-pl_status pl_saver_start(pl_saver *s, const pl_checkpoint_manifest *about) {
-  double start = pl_now_ms();
+pl_status pl_saver_take(pl_saver *s, const pl_checkpoint_vectors **copy) {
+  s->asked_at_ms = pl_now_ms();
   PL_TRY(pl_saver_finish(s));
-  double finished = pl_now_ms();
+  s->taken_at_ms = pl_now_ms();
+  *copy = &s->copy.sliced;
+  return pl_comm_agree(s->setup.comm, pl_saver_copy_state(&s->copy, &s->setup));
+}
+
+void pl_saver_start(pl_saver *s, const pl_checkpoint_manifest *about) {
   pl_status status = s->rank == 0 ? pl_saver_copy_about(&s->copy, about) : PL_OK;
   s->copy.about.step = about->step;
-  if (status == PL_OK) status = pl_saver_copy_state(&s->copy, &s->setup);
   if (status != PL_OK) s->reason = *pl_last_reason();
   s->saves++;
   s->saving = true;
   set_phase(s, status == PL_OK ? PL_SAVE_WRITING : PL_SAVE_FAILED);
   double end = pl_now_ms();
-  s->copy_ms = end - finished;
-  s->stall_ms = end - start;
-  return PL_OK;
+  s->copy_ms = end - s->taken_at_ms;
+  s->stall_ms = end - s->asked_at_ms;
 }
 
 void pl_saver_report(pl_saver *s, pl_save_report *mine) {

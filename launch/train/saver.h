@@ -1,6 +1,6 @@
 /* Saving while training goes on.
  *
- * pl_saver_start copies the state and returns; a thread of each rank writes and hashes its part.
+ * pl_saver_take copies the state; then a thread of each rank writes and hashes its part.
  * That all parts are done is learned from the report which the ranks exchange at the end of every
  * step anyway, so saving needs no communication of its own; the thread of rank 0 then commits the
  * checkpoint and removes those no longer kept. Where one save is due before the last one is
@@ -52,7 +52,7 @@ typedef enum pl_save_phase {
 typedef struct pl_save_outcome {
   int64_t step;    /* -1: none yet */
   int64_t bytes;   /* of all parts */
-  double stall_ms; /* that pl_saver_start kept this rank from training */
+  double stall_ms; /* that it kept this rank from training */
   double write_ms; /* the slowest part, then the commit; not the wait for a step's end between */
 } pl_save_outcome;
 
@@ -64,12 +64,16 @@ pl_status pl_saver_create(const pl_saver_setup *setup, pl_saver **out);
  * collective. */
 void pl_saver_destroy(pl_saver **saver);
 
-/* Begins a save: completes the one before, copies state and `about` (whose parts are filled in
- * here), wakes the thread. about->step must match on all ranks; the rest of it counts on rank 0,
- * about->value being the value of about->metric at this step, NaN for none. Errors, those of the
- * save before among them, are agreed; one in copying `about` shows as failure of this save.
- * Collective. */
-pl_status pl_saver_start(pl_saver *saver, const pl_checkpoint_manifest *about);
+/* Completes the save before and copies the state. *copy: the vectors over the slice as they then
+ * were, in the host's memory; they stay so until the save is complete. Errors, those of the save
+ * before among them, are agreed. Collective. */
+pl_status pl_saver_take(pl_saver *saver, const pl_checkpoint_vectors **copy);
+
+/* Begins the save of what was taken last: copies `about` (whose parts are filled in here), wakes
+ * the thread. about->step must match on all ranks; the rest of it counts on rank 0, about->value
+ * being the value of about->metric at this step, NaN for none. An error shows as failure of this
+ * save. On all ranks, but nobody waits for others. */
+void pl_saver_start(pl_saver *saver, const pl_checkpoint_manifest *about);
 
 /* Fills in this rank's report for the exchange. Not collective. */
 void pl_saver_report(pl_saver *saver, pl_save_report *mine);

@@ -148,7 +148,14 @@ static inline pl_status start(const rig *r, int64_t step, double value) {
                                   .config_yaml = texts[2],
                                   .build = texts[3],
                                   .state_hash = "fedcba9876543210fedcba9876543210"};
-  pl_status status = pl_saver_start(r->saver, &about);
+  const pl_checkpoint_vectors *copy;
+  pl_status status = pl_saver_take(r->saver, &copy);
+  if (status == PL_OK) {
+    for (int v = 0; v < SLICED; v++)
+      assert_memory_equal(copy->values[v], r->setup.vectors.values[v],
+                          (size_t)r->slice->blocks * PL_BLOCK * sizeof(float));
+    pl_saver_start(r->saver, &about);
+  }
   memset(texts, 'x', sizeof texts);
   memset(shards, 0, sizeof shards);
   return status;

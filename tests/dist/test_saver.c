@@ -23,6 +23,30 @@ static void the_copy_is_saved(void **state) {
   free_rig(&r);
 }
 
+static int gets;
+
+static pl_status counted_get(void *host, const void *device, size_t bytes) {
+  gets++;
+  memcpy(host, device, bytes);
+  return PL_OK;
+}
+
+/* What lies on a device is copied once, whatever is then made of it. */
+static void a_device_is_asked_once(void **state) {
+  const pl_device device = {.name = "counting", .get = counted_get};
+  rig r;
+  make_rig(&r, *state);
+  r.setup.device = &device;
+  open_saver(&r);
+  set_state(&r, 1);
+  gets = 0;
+  CHECK_OK(start(&r, 1, NAN));
+  CHECK_OK(pl_saver_finish(r.saver));
+  assert_int_equal(gets, SLICED);
+  check_saved(&r, 1, 1);
+  free_rig(&r);
+}
+
 static void steps_drive_a_save(void **state) {
   rig r;
   make_rig(&r, *state);
@@ -229,6 +253,7 @@ static void an_unfinished_save_is_none(void **state) {
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_copy_is_saved),
+      cmocka_unit_test(a_device_is_asked_once),
       cmocka_unit_test(steps_drive_a_save),
       cmocka_unit_test(a_save_waits_for_the_one_before),
       cmocka_unit_test(old_reports_move_nothing),
