@@ -105,7 +105,9 @@ struct store_gradients {
   }
 };
 
-enum { THREADS = 256, APPLY_POSITIONS = 4, APPLY_BLOCKS = 4096 };
+/* A thread reads some positions before it writes any, so that enough is on its way from memory. */
+enum { THREADS = 256, BLOCKS_AT_ONCE = 4, APPLY_BLOCKS = 4096 };
+enum { APPLY_POSITIONS = 4, GRADIENT_POSITIONS = 2 };
 
 size_t blocks_for(size_t threads) { return (threads + THREADS - 1) / THREADS; }
 
@@ -125,49 +127,72 @@ __global__ void invert_kernel(size_t channels, float epsilon, float *variance) {
   if (c < channels) variance[c] = (float)(1 / sqrt((double)variance[c] + (double)epsilon));
 }
 
+/* A thread's position `i` from p on; behind its last one p again, which may be read for nothing. */
+__device__ inline size_t position_at(const pl_column_place &place, size_t p, int i) {
+  size_t position = p + (size_t)i * place.step;
+  return position < place.end ? position : p;
+}
+
 template <int N, typename In, typename Out>
-__global__ void apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *__restrict__ x,
-                             const In *__restrict__ skip, Out *__restrict__ y) {
+__global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
+    apply_kernel(pl_cuda_norm norm, pl_column_grid grid, const In *__restrict__ x,
+                 const In *__restrict__ skip, Out *__restrict__ y) {
   pl_column_place place = pl_place<N>(grid);
   if (place.first >= place.end) return;
   norm_line<N> line = line_of<N>(norm, place.column);
-  for (size_t p = place.first; p < place.end; p += place.step) {
-    size_t at = p * norm.channels + place.column;
-    pl_values<N> v = pl_read_values<N>(x, at), other = {};
-    if (norm.add) other = pl_read_values<N>(skip, at);
-    for (int n = 0; n < N; n++) {
-      float value =
-          normal(v.at[n] - line.mean.at[n], line.scale.at[n], line.bias.at[n]) + other.at[n];
-      v.at[n] = norm.relu && value < 0 ? 0 : value; /* keeps a NaN */
+  for (size_t p = place.first; p < place.end; p += APPLY_POSITIONS * place.step) {
+    pl_values<N> v[APPLY_POSITIONS], other[APPLY_POSITIONS] = {};
+    PL_UNROLL
+    for (int i = 0; i < APPLY_POSITIONS; i++) {
+      size_t at = position_at(place, p, i) * norm.channels + place.column;
+      v[i] = pl_read_values<N>(x, at);
+      if (norm.add) other[i] = pl_read_values<N>(skip, at);
     }
-    pl_write_values<N>(y, at, v);
+    PL_UNROLL
+    for (int i = 0; i < APPLY_POSITIONS && p + (size_t)i * place.step < place.end; i++) {
+      for (int n = 0; n < N; n++) {
+        float value = normal(v[i].at[n] - line.mean.at[n], line.scale.at[n], line.bias.at[n]) +
+                      other[i].at[n];
+        v[i].at[n] = norm.relu && value < 0 ? 0 : value; /* keeps a NaN */
+      }
+      pl_write_values<N>(y, position_at(place, p, i) * norm.channels + place.column, v[i]);
+    }
   }
 }
 
-/* dx = gain / σ · (g - Σg / n - x̂ Σ(g x̂) / n), with n elements in the scope. */
+/* dx = gain / σ · (g - Σg / n - x̂ Σ(g x̂) / n), with n elements in the scope; by_count: 1 / n. */
 template <mask MASK, int N, typename In, typename Out>
-__global__ void gradient_kernel(pl_cuda_norm norm, pl_column_grid grid, const double *totals,
-                                double count, const In *__restrict__ x, const Out *__restrict__ y,
-                                const Out *__restrict__ dy, In *__restrict__ dx,
-                                In *__restrict__ dskip) {
+__global__ void __launch_bounds__(THREADS, BLOCKS_AT_ONCE)
+    gradient_kernel(pl_cuda_norm norm, pl_column_grid grid, const double *totals, double by_count,
+                    const In *__restrict__ x, const Out *__restrict__ y, const Out *__restrict__ dy,
+                    In *__restrict__ dx, In *__restrict__ dskip) {
   pl_column_place place = pl_place<N>(grid);
   if (place.first >= place.end) return;
   norm_line<N> line = line_of<N>(norm, place.column);
   float offset[N], slope[N];
   for (int n = 0; n < N; n++) {
+    double share = (double)line.scale.at[n] * by_count;
     double product = totals[norm.channels + place.column + n] * (double)line.inverse.at[n];
-    offset[n] = (float)((double)line.scale.at[n] * totals[place.column + n] / count);
-    slope[n] = (float)((double)line.scale.at[n] * product / count);
+    offset[n] = (float)(share * totals[place.column + n]);
+    slope[n] = (float)(share * product);
   }
-  for (size_t p = place.first; p < place.end; p += place.step) {
-    size_t at = p * norm.channels + place.column;
-    pl_values<N> v = pl_read_values<N>(x, at);
-    pl_values<N> g = masked<MASK>(line, y, dy, at, v);
-    if (dskip) pl_write_values<N>(dskip, at, g);
-    if (!dx) continue;
-    for (int n = 0; n < N; n++)
-      v.at[n] = line.scale.at[n] * g.at[n] - offset[n] - slope[n] * v.at[n];
-    pl_write_values<N>(dx, at, v);
+  for (size_t p = place.first; p < place.end; p += GRADIENT_POSITIONS * place.step) {
+    pl_values<N> v[GRADIENT_POSITIONS], g[GRADIENT_POSITIONS];
+    PL_UNROLL
+    for (int i = 0; i < GRADIENT_POSITIONS; i++) {
+      size_t at = position_at(place, p, i) * norm.channels + place.column;
+      v[i] = pl_read_values<N>(x, at);
+      g[i] = masked<MASK>(line, y, dy, at, v[i]);
+    }
+    PL_UNROLL
+    for (int i = 0; i < GRADIENT_POSITIONS && p + (size_t)i * place.step < place.end; i++) {
+      size_t at = position_at(place, p, i) * norm.channels + place.column;
+      if (dskip) pl_write_values<N>(dskip, at, g[i]);
+      if (!dx) continue;
+      for (int n = 0; n < N; n++)
+        v[i].at[n] = line.scale.at[n] * g[i].at[n] - offset[n] - slope[n] * v[i].at[n];
+      pl_write_values<N>(dx, at, v[i]);
+    }
   }
 }
 
@@ -239,11 +264,11 @@ void apply_masked(pl_stream stream, const pl_cuda_norm &norm, const backward_arg
   if (lines_by_fours(norm) && pl_fours_in(norm.channels, x, y, dy, dx, dskip)) {
     pl_column_grid grid = apply_grid<4>(norm);
     PL_LAUNCH((gradient_kernel<MASK, 4, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm,
-              grid, args.totals, args.count, x, y, dy, dx, dskip);
+              grid, args.totals, 1 / args.count, x, y, dy, dx, dskip);
   } else {
     pl_column_grid grid = apply_grid<1>(norm);
     PL_LAUNCH((gradient_kernel<MASK, 1, In, Out>), grid.tiles * grid.chunks, THREADS, stream, norm,
-              grid, args.totals, args.count, x, y, dy, dx, dskip);
+              grid, args.totals, 1 / args.count, x, y, dy, dx, dskip);
   }
 }
 

@@ -2,7 +2,10 @@
 
 namespace {
 
-enum { THREADS = 256, AT_ONCE = 4 };
+enum { THREADS = 256 };
+
+/* Of a map, a thread has so many fours, a block apart: enough of them on their way from memory. */
+enum { FOURS = 2, PER_BLOCK = THREADS * 4 * FOURS };
 
 size_t blocks_for(size_t threads) { return (threads + THREADS - 1) / THREADS; }
 
@@ -24,15 +27,19 @@ __device__ inline float4 each(Four... v) {
   return make_float4(F::of(v.x...), F::of(v.y...), F::of(v.z...), F::of(v.w...));
 }
 
-/* to[i] = F(from[i]…), four elements a thread; each is read before it is written, so `to` may be
- * one of the others. */
+/* to[i] = F(from[i]…); a thread reads all its elements before it writes them, so `to` may be one of
+ * the others. */
 template <typename F, typename To, typename... From>
 __global__ void map_kernel(To *to, size_t n, bool fours, const From *...from) {
-  size_t i = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) * AT_ONCE;
-  if (fours && i + AT_ONCE <= n) {
-    pl_write4(to, i, each<F>(pl_read4(from, i)...));
+  size_t begin = blockIdx.x * (size_t)PER_BLOCK, first = begin + threadIdx.x * (size_t)4;
+  if (fours && begin + PER_BLOCK <= n) {
+    float4 v[FOURS];
+    PL_UNROLL
+    for (int k = 0; k < FOURS; k++) v[k] = each<F>(pl_read4(from, first + k * THREADS * 4)...);
+    PL_UNROLL
+    for (int k = 0; k < FOURS; k++) pl_write4(to, first + k * THREADS * 4, v[k]);
   } else {
-    for (size_t end = i + AT_ONCE; i < end && i < n; i++)
+    for (size_t i = begin + threadIdx.x; i < begin + PER_BLOCK && i < n; i += THREADS)
       pl_write(to, i, F::of(pl_read(from, i)...));
   }
 }
@@ -43,8 +50,8 @@ void map(pl_stream stream, size_t n, To *to, const From *...from) {
   bool fours = pl_fours(to);
   const bool aligned[] = {pl_fours(from)...};
   for (bool one : aligned) fours = fours && one;
-  PL_LAUNCH((map_kernel<F, To, From...>), blocks_for((n + AT_ONCE - 1) / AT_ONCE), THREADS, stream,
-            to, n, fours, from...);
+  PL_LAUNCH((map_kernel<F, To, From...>), (n + PER_BLOCK - 1) / PER_BLOCK, THREADS, stream, to, n,
+            fours, from...);
 }
 
 /* The same for arrays that share a type known at run time. */
