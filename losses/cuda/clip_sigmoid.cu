@@ -7,7 +7,7 @@ namespace {
 
 /* σ of u in base 2, and e = 2^{−|u|}. */
 __device__ inline float sigmoid(float u, float *e) {
-  *e = exp2f(-fabsf(u));
+  *e = pl_exp2(-fabsf(u));
   float above = __fdividef(1.0f, 1.0f + *e);
   return u > 0 ? above : *e * above;
 }
@@ -63,8 +63,7 @@ struct weigh_loss {
   __device__ column_terms column_of(const float *, int) const { return {}; }
   __device__ float weight(float s, const row_terms &row, const column_terms &, int j) const {
     float e, u = s * steep + shift;
-    if (j == row.partner) return -sigmoid(-u, &e) * share;
-    return sigmoid(u, &e) * share;
+    return j == row.partner ? -sigmoid(-u, &e) * share : sigmoid(u, &e) * share;
   }
 };
 

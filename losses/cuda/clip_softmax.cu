@@ -17,7 +17,7 @@ struct gather_loss {
   /* A higher base makes every exponent smaller by `fall`. */
   __device__ void raise(pl_row_part<SUMS> &part, float top) const {
     if (top == part.top) return;
-    float fall = pl_base(top, steep) - pl_base(part.top, steep), shrink = exp2f(-fall);
+    float fall = pl_base(top, steep) - pl_base(part.top, steep), shrink = pl_exp2(-fall);
     part.sum[WEIGHTED] = (part.sum[WEIGHTED] - part.sum[POWERS] * fall) * shrink;
     part.sum[POWERS] *= shrink;
     part.top = top;
@@ -26,7 +26,7 @@ struct gather_loss {
   __device__ void add(pl_row_part<SUMS> &part, const float (&s)[N]) const {
     float base = pl_base(part.top, steep), sum = 0, weighted = 0;
     for (int k = 0; k < N; k++) {
-      float u = s[k] * steep - base, power = exp2f(u);
+      float u = s[k] * steep - base, power = pl_exp2(u);
       sum += power;
       weighted += power == 0 ? 0 : power * u; /* what is left out has u = -infinity */
     }
@@ -66,8 +66,8 @@ struct weigh_loss {
     return {own[PL_SOFTMAX_NORM], own[PL_SOFTMAX_MISS]};
   }
   __device__ float weight(float s, const row_terms &row, const column_terms &column, int j) const {
-    if (j == row.partner) return -(row.miss + column.miss) * share;
-    return pl_two_powers(s, steep, row.norm, column.norm) * share;
+    float sum = pl_two_powers(s, steep, row.norm, column.norm);
+    return (j == row.partner ? -(row.miss + column.miss) : sum) * share;
   }
 };
 

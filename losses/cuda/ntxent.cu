@@ -30,7 +30,7 @@ struct gather_loss {
   __device__ float top(const state &before) const { return (float)before.top; }
   __device__ void raise(pl_row_part<SUMS> &part, float top) const {
     if (top == part.top) return;
-    part.sum[POWERS] *= exp2f(pl_base(part.top, terms.steep) - pl_base(top, terms.steep));
+    part.sum[POWERS] *= pl_exp2(pl_base(part.top, terms.steep) - pl_base(top, terms.steep));
     part.top = top;
   }
   template <int N>
@@ -72,9 +72,9 @@ struct weigh_loss {
     return {own[PL_NTXENT_NORM], own[PL_NTXENT_MISS]};
   }
   __device__ float weight(float s, const row_terms &row, const column_terms &column, int j) const {
-    if (j == row.self) return 0;
-    if (j == row.positive) return -(row.miss + column.miss) * share;
-    return pl_two_powers(s, steep, row.norm, column.norm) * share;
+    float sum = pl_two_powers(s, steep, row.norm, column.norm);
+    if (j == row.positive) sum = -(row.miss + column.miss);
+    return j == row.self ? 0 : sum * share;
   }
 };
 

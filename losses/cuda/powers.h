@@ -12,13 +12,13 @@ __device__ inline float pl_base(float top, float steep) { return __fmul_rn(top, 
 template <int N>
 __device__ inline float pl_powers(const float (&s)[N], float steep, float base) {
   float sum = 0;
-  for (int k = 0; k < N; k++) sum += exp2f(s[k] * steep - base);
+  for (int k = 0; k < N; k++) sum += pl_exp2(s[k] * steep - base);
   return sum;
 }
 
 /* The share of a pair in the softmax of its row and in that of its column. */
 __device__ inline float pl_two_powers(float s, float steep, float row_norm, float col_norm) {
-  return exp2f(s * steep - row_norm) + exp2f(s * steep - col_norm);
+  return pl_exp2(s * steep - row_norm) + pl_exp2(s * steep - col_norm);
 }
 
 #endif

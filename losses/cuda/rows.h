@@ -129,7 +129,9 @@ inline void pl_gather_rows(pl_stream stream, const Loss &loss, const pl_pair_til
  *   row_terms, column_terms                                 what it knows of one,
  *   row_terms row_of(const float *row_stats, int i) const,
  *   column_terms column_of(const float *col_stats, int j) const,
- *   float weight(float s, const row_terms &, const column_terms &, int j) const.
+ *   float weight(float s, const row_terms &, const column_terms &, int j) const
+ *                                                           without branches: cheaper than a warp
+ *                                                           that parts and meets again.
  *
  * A thread has four columns and goes over some rows, all of which it reads first. */
 enum { PL_WEIGH_THREADS = 256, PL_WEIGH_ROWS = 4 };
@@ -142,16 +144,22 @@ __global__ void __launch_bounds__(PL_WEIGH_THREADS)
   const int first = (int)(blockIdx.x / segments) * PL_WEIGH_ROWS;
   if (j >= cols) return;
   typename Loss::column_terms column[4];
-  for (int k = 0; k < 4; k++) column[k] = loss.column_of(col_stats, min(j + k, cols - 1));
+  typename Loss::row_terms row[PL_WEIGH_ROWS];
   float4 s[PL_WEIGH_ROWS];
-  for (int r = 0; r < PL_WEIGH_ROWS; r++)
-    s[r] = pl_read4(tile, (size_t)(min(first + r, rows - 1) * stride + j));
-  for (int r = 0; r < PL_WEIGH_ROWS && first + r < rows; r++) {
-    const typename Loss::row_terms row = loss.row_of(row_stats, first + r);
-    float4 w = make_float4(
-        loss.weight(s[r].x, row, column[0], j), loss.weight(s[r].y, row, column[1], j + 1),
-        loss.weight(s[r].z, row, column[2], j + 2), loss.weight(s[r].w, row, column[3], j + 3));
-    pl_write4(weights, (size_t)((first + r) * stride + j), w);
+  for (int k = 0; k < 4; k++) column[k] = loss.column_of(col_stats, min(j + k, cols - 1));
+  PL_UNROLL
+  for (int r = 0; r < PL_WEIGH_ROWS; r++) {
+    int i = min(first + r, rows - 1);
+    row[r] = loss.row_of(row_stats, i);
+    s[r] = pl_read4(tile, (size_t)(i * stride + j));
+  }
+  PL_UNROLL
+  for (int r = 0; r < PL_WEIGH_ROWS; r++) {
+    float4 w = make_float4(loss.weight(s[r].x, row[r], column[0], j),
+                           loss.weight(s[r].y, row[r], column[1], j + 1),
+                           loss.weight(s[r].z, row[r], column[2], j + 2),
+                           loss.weight(s[r].w, row[r], column[3], j + 3));
+    if (first + r < rows) pl_write4(weights, (size_t)((first + r) * stride + j), w);
   }
 }
 

@@ -12,20 +12,17 @@ struct queries {
   uint32_t own[WIDTH / 16][4];
   float mix[WIDTH / 8][4];
   float largest[2], sum[2];
-  int seen[2]; /* keys, less the lane's first column of a tile */
 };
 
 template <int WIDTH>
-__device__ inline void begin(queries<WIDTH> &q, const pl_cuda_attention_shape &s, int first) {
+__device__ inline void begin(queries<WIDTH> &q) {
   PL_UNROLL
   for (int n = 0; n < WIDTH / 8; n++)
     for (int i = 0; i < 4; i++) q.mix[n][i] = 0;
   PL_UNROLL
   for (int r = 0; r < 2; r++) {
-    int query = first + pl_lane() / 4 + r * 8;
     q.largest[r] = -INFINITY;
     q.sum[r] = 0;
-    q.seen[r] = (s.causal && query < s.length ? query + 1 : s.length) - pl_column(0, 0);
   }
 }
 
@@ -40,7 +37,7 @@ __device__ inline void soften(queries<WIDTH> &q, float (&score)[SLICES][2][4], i
     for (int n = 0; n < 2; n++)
       largest = fmaxf(largest, fmaxf(score[slice][n][2 * r], score[slice][n][2 * r + 1]));
   largest = pl_quad_largest(largest);
-  float shrink = exp2f((q.largest[r] - largest) * factor), offset = largest * factor;
+  float shrink = pl_exp2((q.largest[r] - largest) * factor), offset = largest * factor;
   q.largest[r] = largest;
   q.sum[r] *= shrink;
   PL_UNROLL
@@ -52,25 +49,37 @@ __device__ inline void soften(queries<WIDTH> &q, float (&score)[SLICES][2][4], i
   for (int slice = 0; slice < SLICES; slice++)
     for (int n = 0; n < 2; n++)
       for (int i = 2 * r; i < 2 * r + 2; i++) {
-        score[slice][n][i] = exp2f(score[slice][n][i] * factor - offset);
+        score[slice][n][i] = pl_exp2(score[slice][n][i] * factor - offset);
         q.sum[r] += score[slice][n][i];
       }
 }
 
+/* Hides keys, of a tile from `first` on, from those queries, `query` being the first of the warp's,
+ * that do not see them. */
+template <int SLICES>
+__device__ inline void hide(const pl_cuda_attention_shape &s, float (&score)[SLICES][2][4],
+                            int query, int first) {
+  int own = query + pl_lane() / 4, seen[2];
+  PL_UNROLL
+  for (int r = 0; r < 2; r++)
+    seen[r] = s.causal && own + r * 8 < s.length ? own + r * 8 + 1 : s.length;
+  PL_UNROLL
+  for (int slice = 0; slice < SLICES; slice++)
+    for (int n = 0; n < 2; n++)
+      for (int i = 0; i < 4; i++)
+        if (first + slice * 16 + pl_column(n, i) >= seen[i / 2]) score[slice][n][i] = -INFINITY;
+}
+
 /* Takes in a tile of keys and values, from key `first` on. */
 template <int WIDTH>
-__device__ inline void attend(queries<WIDTH> &q, const pl_cuda_attention_shape &s, int first,
-                              const uint4 *keys, const uint4 *values) {
+__device__ inline void attend(queries<WIDTH> &q, const pl_cuda_attention_shape &s, int query,
+                              int first, const uint4 *keys, const uint4 *values) {
   using shape = pl_tile<WIDTH>;
   float score[shape::SLICES][2][4] = {};
   PL_UNROLL
-  for (int slice = 0; slice < shape::SLICES; slice++) {
+  for (int slice = 0; slice < shape::SLICES; slice++)
     pl_add_scores<WIDTH>(score[slice], q.own, keys + slice * shape::SLICE);
-    PL_UNROLL
-    for (int n = 0; n < 2; n++)
-      for (int i = 0; i < 4; i++)
-        if (first + slice * 16 + n * 8 + i % 2 >= q.seen[i / 2]) score[slice][n][i] = -INFINITY;
-  }
+  if (s.causal || first + shape::LINES > s.length) hide(s, score, query, first);
   soften(q, score, 0, s.factor);
   soften(q, score, 1, s.factor);
   PL_UNROLL
@@ -78,11 +87,9 @@ __device__ inline void attend(queries<WIDTH> &q, const pl_cuda_attention_shape &
     pl_add_mix<WIDTH>(q.mix, score[slice], values + slice * shape::SLICE);
 }
 
-/* Up to a width of 64 four blocks share a multiprocessor, for which a thread may have 128
- * registers.
- */
+/* With the usual width, 64, four blocks are to share a multiprocessor. */
 template <int WIDTH>
-__global__ void __launch_bounds__(PL_FUSED_THREADS)
+__global__ void __launch_bounds__(PL_FUSED_THREADS, WIDTH == 64 ? 4 : 0)
     forward_kernel(pl_cuda_attention_shape s, const uint4 *x, uint4 *y, float *saved) {
   using shape = pl_tile<WIDTH>;
   PL_SHARED uint4 tiles[4 * shape::SIZE]; /* keys and values of stage 0, then of stage 1 */
@@ -91,7 +98,7 @@ __global__ void __launch_bounds__(PL_FUSED_THREADS)
   pl_strip key = pl_strip_of(s, place.sequence, 3, 1);
   pl_strip value = pl_strip_of(s, place.sequence, 3, 2);
   queries<WIDTH> q;
-  begin(q, s, first);
+  begin(q);
   pl_read_own<WIDTH>(q.own, s, x, pl_strip_of(s, place.sequence, 3, 0), first);
   int last = place.first + PL_FUSED_BLOCK;
   pl_each_tile<shape::LINES>(
@@ -102,7 +109,7 @@ __global__ void __launch_bounds__(PL_FUSED_THREADS)
       },
       [&](int stage, int from) {
         const uint4 *keys = tiles + 2 * stage * shape::SIZE;
-        if (first < s.length) attend(q, s, from, keys, keys + shape::SIZE);
+        if (first < s.length) attend(q, s, first, from, keys, keys + shape::SIZE);
       });
   if (first >= s.length) return;
   float share[2];

@@ -78,7 +78,7 @@ __device__ inline void add_keys(queries<WIDTH> &own, const pl_cuda_attention_sha
   for (int n = 0; n < 2; n++)
     for (int i = 0; i < 4; i++) {
       bool sees = from + pl_column(n, i) < own.seen[i / 2];
-      float p = sees ? exp2f(score[n][i] * s.factor - own.offset[i / 2]) : 0;
+      float p = sees ? pl_exp2(score[n][i] * s.factor - own.offset[i / 2]) : 0;
       slope[n][i] = p * (slope[n][i] - own.along[i / 2]);
     }
   pl_add_mix<WIDTH>(own.dq, slope, keys);
@@ -149,7 +149,7 @@ __device__ inline void add_queries(keys<WIDTH> &own, const pl_cuda_attention_sha
     for (int i = 0; i < 4; i++) {
       int column = pl_column(n, i), key = own.first + pl_lane() / 4 + i / 2 * 8;
       bool seen = !s.causal || key <= from + column;
-      p[n][i] = seen ? exp2f(p[n][i] * s.factor - offset[column]) : 0;
+      p[n][i] = seen ? pl_exp2(p[n][i] * s.factor - offset[column]) : 0;
       slope[n][i] = p[n][i] * (slope[n][i] - along[column]);
     }
   pl_add_mix<WIDTH>(own.dv, p, dy);

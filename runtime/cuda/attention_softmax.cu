@@ -32,10 +32,10 @@ __global__ void softmax_kernel(pl_softmax s, T *p, const float *score) {
   float largest = -INFINITY, sum = 0;
   for (int j = lane; j < seen; j += PL_WARP) largest = fmaxf(largest, from[j]);
   largest = warp_largest(largest) * s.factor;
-  for (int j = lane; j < seen; j += PL_WARP) sum += exp2f(from[j] * s.factor - largest);
+  for (int j = lane; j < seen; j += PL_WARP) sum += pl_exp2(from[j] * s.factor - largest);
   float offset = largest + log2f(pl_warp_sum(sum));
   for (int j = lane; j < s.length; j += PL_WARP)
-    pl_write(p, line * s.line + j, j < seen ? exp2f(from[j] * s.factor - offset) : 0);
+    pl_write(p, line * s.line + j, j < seen ? pl_exp2(from[j] * s.factor - offset) : 0);
   if (s.saved && lane == 0) s.saved[line] = offset;
 }
 
@@ -47,11 +47,11 @@ __global__ void gradient_kernel(pl_softmax s, T *p, T *ds, const float *score, c
   size_t first = line * s.line;
   float offset = s.saved[line], along = 0;
   for (int j = lane; j < seen; j += PL_WARP)
-    along += exp2f(score[first + j] * s.factor - offset) * slope[first + j];
+    along += pl_exp2(score[first + j] * s.factor - offset) * slope[first + j];
   along = pl_warp_sum(along);
   for (int j = lane; j < s.length; j += PL_WARP) {
     bool sees = j < seen;
-    float probability = sees ? exp2f(score[first + j] * s.factor - offset) : 0;
+    float probability = sees ? pl_exp2(score[first + j] * s.factor - offset) : 0;
     float gradient = sees ? probability * (slope[first + j] - along) * s.scale : 0;
     pl_write(p, first + j, probability);
     pl_write(ds, first + j, gradient);

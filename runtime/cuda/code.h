@@ -16,6 +16,14 @@
   kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, (stream)>>>(__VA_ARGS__)
 #define PL_SHARED __shared__
 #define PL_UNROLL _Pragma("unroll")
+
+/* 2^x as exp2f gives it, but 0 where that is below all normal numbers, for whose sake exp2f takes
+ * four instructions. Volatile: results that are worked out early take up registers. */
+__device__ inline float pl_exp2(float x) {
+  float power;
+  asm volatile("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
 #endif
 
 #include "runtime/cuda/launch.h"

@@ -7,6 +7,7 @@
 #ifndef TESTS_EMULATION_LANGUAGE_H
 #define TESTS_EMULATION_LANGUAGE_H
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -174,6 +175,10 @@ inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
+inline float pl_exp2(float x) {
+  float power = exp2f(x);
+  return power < FLT_MIN ? 0 : power;
+}
 inline float __frcp_rn(float x) { return 1 / x; }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 /* Never contracted with what comes next: the result is rounded, so it goes through memory. */
