@@ -262,6 +262,7 @@ static pl_status cuda_finish(void) {
 }
 
 static pl_status cuda_put_pinned(void *device, const void *pinned, size_t bytes) {
+  PL_TRY(check_not_recording());
   if (bytes == 0) return PL_OK;
   return pl_cuda_check(
       "copy to the device",
@@ -269,6 +270,7 @@ static pl_status cuda_put_pinned(void *device, const void *pinned, size_t bytes)
 }
 
 static pl_status cuda_start_get(void *pinned, const void *device, size_t bytes, uint64_t *ticket) {
+  PL_TRY(check_not_recording());
   return pl_fetch_start(&open_device.fetch, open_device.stream, pinned, device, bytes, ticket);
 }
 

@@ -157,7 +157,8 @@ static void fetches_run_beside(void **state) {
   emulated_others_first(false);
 }
 
-enum { N = 1003, MOST_BYTES = N * sizeof(double) };
+/* Some blocks, and less than one. */
+enum { N = 5003, MOST_BYTES = N * sizeof(double) };
 
 static void *on_device(const void *values, size_t bytes) {
   void *memory;
@@ -266,12 +267,18 @@ static void recordings_are_done_at_replays(void **state) {
 static void what_cannot_be_recorded_is_told(void **state) {
   (void)state;
   float value = 3;
-  void *more = NULL;
+  void *more = NULL, *pinned = NULL;
+  uint64_t ticket;
   float *memory = on_device(&value, sizeof value);
   pl_recording *recording = NULL;
+  CHECK_OK(device()->alloc_host(sizeof value, &pinned));
   CHECK_OK(device()->record_begin());
   CHECK_FAILS(PL_E_INTERNAL, "can't be recorded", device()->put(memory, &value, sizeof value));
   CHECK_FAILS(PL_E_INTERNAL, "can't be recorded", device()->get(&value, memory, sizeof value));
+  CHECK_FAILS(PL_E_INTERNAL, "can't be recorded",
+              device()->put_pinned(memory, pinned, sizeof value));
+  CHECK_FAILS(PL_E_INTERNAL, "can't be recorded",
+              device()->start_get(pinned, memory, sizeof value, &ticket));
   CHECK_OK(device()->add_f32(memory, memory, 1));
   CHECK_FAILS(PL_E_INTERNAL, "cudaErrorStreamCaptureUnsupported", device()->alloc(64, &more));
   CHECK_FAILS(PL_E_INTERNAL, "cudaErrorStreamCaptureInvalidated", device()->record_end(&recording));
@@ -280,6 +287,7 @@ static void what_cannot_be_recorded_is_told(void **state) {
   CHECK_OK(device()->get(&value, memory, sizeof value));
   assert_true(value == 6);
   device()->release(memory);
+  device()->release_host(pinned);
 }
 
 #define OPEN(test) cmocka_unit_test_setup_teardown(test, open_usual, close_it)
