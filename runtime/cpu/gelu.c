@@ -1,10 +1,12 @@
-/* GELU, exact and quick: y = x s(x), and backward dx = dy (s(x) + x s'(x)). */
-#include <math.h>
-
+/* GELU, exact and quick. */
 #include "runtime/base/memory.h"
-#include "runtime/base/vexp.h"
 #include "runtime/cpu/element.h"
 #include "runtime/cpu/kernel.h"
+
+#define PL_GELU_CODE PL_INLINE
+#define PL_GELU_EXP2(x) pl_exp2f(x)
+#define PL_GELU_INVERSE(x) (1.0F / (x))
+#include "runtime/net/gelu_element.h"
 
 /* Threads share elements in pieces of this many, so that which of them take the vector loop and
  * which its remainder depends on the shape only. */
@@ -17,36 +19,8 @@ typedef struct gelu_kernel {
   int64_t elements;
 } gelu_kernel;
 
-/* Φ(x), the normal distribution; *slope is its density. For q = Φ(-|x|), q exp(x²/2) is a
- * polynomial in 1 / (1 + 0.3 |x|), fitted for the least relative error: 1.2e-7 up to |x| = 13,
- * where q is below the smallest float. The form is that of Abramowitz & Stegun 7.1.26. */
-PL_INLINE float normal_share(float x, float *slope) {
-  const float inverse_root = 0.398942280F; /* 1 / sqrt(2 π) */
-  float size = fabsf(x), t = 1.0F / (1.0F + 0.3F * size);
-  float density = pl_exp2f(size * size * (float)(-0.5 * PL_LOG2_E));
-  float p = 0.0361935559F;
-  p = p * t - 0.159372604F;
-  p = p * t + 0.210108048F;
-  p = p * t - 0.0571573491F;
-  p = p * t + 0.130410877F;
-  p = p * t + 0.0993489047F;
-  p = p * t + 0.120845229F;
-  p = p * t + 0.119623283F;
-  float tail = density * p * t;
-  *slope = density * inverse_root;
-  return x > 0 ? 1.0F - tail : tail;
-}
-
-/* The logistic function of 1.702 x, and its slope. */
-PL_INLINE float quick_share(float x, float *slope) {
-  const float steepness = 1.702F;
-  float e = pl_exp2f(fabsf(x) * (float)(-1.702 * PL_LOG2_E)), whole = 1.0F / (1.0F + e);
-  *slope = steepness * e * whole * whole;
-  return x > 0 ? whole : e * whole;
-}
-
 PL_INLINE float share_of(pl_gelu kind, float x, float *slope) {
-  return kind == PL_GELU_QUICK ? quick_share(x, slope) : normal_share(x, slope);
+  return kind == PL_GELU_QUICK ? pl_gelu_quick_share(x, slope) : pl_gelu_normal_share(x, slope);
 }
 
 /* Elements of x go to `to`; times dy and with the slope in backward, where dy is not NULL. */
