@@ -16,7 +16,7 @@
 #include <functional>
 #include <tuple>
 
-#include <cuda_runtime_api.h>
+#include "tests/emulation/queue.h"
 
 #define __global__
 #define __device__
@@ -93,12 +93,6 @@ void emulated_commit_copies(void);
 void emulated_wait_for_copies(unsigned groups_left);
 
 /* ---- launches ---- */
-
-/* Queues work on the stream, behind all that was queued before. Device memory may be touched only
- * there. Replacements of libraries use it as well. */
-void emulated_enqueue(cudaStream_t stream, std::function<void()> work);
-void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
-                     std::function<void()> thread);
 
 /* Arguments are copied at the launch, as types of the parameters. */
 template <typename... Params, typename... Args>

@@ -1,6 +1,7 @@
 /* Products and convolutions as runtime/cuda/product.h and convolution.h have them, in plain loops
  * with sums in double. They are queued like all work, and look at what the libraries would trip
  * over: matrices that are aligned less than their plan says. Workspace is written all over. */
+#include <cublasLt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,9 @@ struct pl_product {
 };
 struct pl_convolution {
   pl_convolution_spec spec;
+};
+struct cublasLtContext {
+  int unused;
 };
 
 namespace {
@@ -202,4 +206,21 @@ pl_status pl_convolution_backward_weights(const pl_convolution *c, const void *x
     store(s, sums, dweights);
   });
   return PL_OK;
+}
+
+/* ---- the handle that the backend makes ---- */
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
+  *handle = new cublasLtContext{0};
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
+  delete handle;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+const char *cublasLtGetStatusString(cublasStatus_t status) {
+  return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS"
+                                         : "CUBLAS_STATUS_NOT_INITIALIZED";
 }

@@ -8,6 +8,14 @@
 
 #include <cuda_runtime_api.h>
 
+/* Queues work on the stream, behind all that was queued before. Device memory may be touched only
+ * there. Replacements of libraries use it as well (streams.cc). */
+void emulated_enqueue(cudaStream_t stream, std::function<void()> work);
+
+/* Queues a kernel, if so many blocks and threads can be had (runtime.cc). */
+void emulated_launch(cudaStream_t stream, size_t blocks, size_t threads,
+                     std::function<void()> thread);
+
 /* Runs `thread` for every thread of every block (language.cc). */
 void emulated_run(size_t blocks, size_t threads_per_block, const std::function<void()> &thread);
 

@@ -1,6 +1,5 @@
 /* The emulated runtime: one device and its memory; streams are tests/emulation/streams.cc. An error
  * in the device's work stays: everything that comes after it fails as well. */
-#include <cublasLt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +8,8 @@
 #include <map>
 
 #include "tests/emulation/faults.h"
-#include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
-
-struct cublasLtContext {
-  int unused;
-};
 
 namespace {
 
@@ -84,8 +78,8 @@ const char *cudaGetErrorName(cudaError_t error) {
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    default: return "unknown";
   }
-  return "unknown";
 }
 const char *cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 
@@ -182,19 +176,4 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
   check_device_memory(memory, bytes);
   emulated_enqueue(stream, [=] { memset(memory, value, bytes); });
   return emulated_done();
-}
-
-cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
-  *handle = new cublasLtContext{0};
-  return CUBLAS_STATUS_SUCCESS;
-}
-
-cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
-  delete handle;
-  return CUBLAS_STATUS_SUCCESS;
-}
-
-const char *cublasLtGetStatusString(cublasStatus_t status) {
-  return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS"
-                                         : "CUBLAS_STATUS_NOT_INITIALIZED";
 }

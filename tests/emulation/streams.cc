@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "tests/emulation/faults.h"
-#include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
 

@@ -1,0 +1,32 @@
+/* A rehearsal: the program as nvcc built it, with CUDA's libraries, on a machine without a GPU.
+ *
+ * A library is loaded in front of CUDA's (LD_PRELOAD=libplenum_rehearsal.so). It answers what only
+ * a device could, and leaves everything else to them:
+ *
+ *   CUDA's runtime   is the emulated one (tests/emulation): device memory that only queued work may
+ *                    touch, streams, recording, errors, and its faults of the environment
+ *   kernels.cc       finds and starts kernels, within a device's limits; none is computed
+ *   products.cc      cuBLASLt's handle, choice of algorithms and products. Their descriptors are
+ *                    cuBLASLt's own, and are looked at as its manual has it
+ *
+ * So the host's side runs as it will on a GPU, runtime/cuda/product.c as well, in whose place tests
+ * otherwise have loops. Results mean nothing: device memory holds what was copied to it. Whether
+ * cuBLASLt has an algorithm for a product is not told either: it looks for none without a
+ * device. */
+#ifndef TESTS_REHEARSAL_REHEARSAL_H
+#define TESTS_REHEARSAL_REHEARSAL_H
+
+#include <stddef.h>
+
+/* What is counted, and told on stderr when the program ends. */
+enum rehearsed { REHEARSED_KERNELS, REHEARSED_ALGORITHMS, REHEARSED_PRODUCTS, REHEARSED };
+void rehearsal_count(rehearsed what);
+
+/* Says on stderr why a call fails, which a status alone does not tell. */
+void rehearsal_refuse(const char *call, const char *why);
+
+/* Whether the array is all in one block of device memory, and begins at a multiple of
+ * `alignment`. */
+bool rehearsal_is_placed(const void *array, size_t bytes, size_t alignment);
+
+#endif
