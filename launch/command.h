@@ -18,6 +18,7 @@ typedef struct pl_command {
   /* Runs with the arguments after the command's name. Collective unless it says otherwise in its
    * file. The status becomes the exit code. */
   pl_status (*run)(pl_comm *comm, const struct pl_command *command, int argc, char **argv);
+  const void *subject; /* for `run`, where commands share it */
 } pl_command;
 
 typedef enum pl_option_kind {

@@ -1,6 +1,7 @@
 #include "launch/bench/bench.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
@@ -20,11 +21,25 @@ static pl_status run_and_print(const pl_bench *bench, void *state, pl_comm *comm
   return status;
 }
 
-pl_status pl_bench_command(const pl_bench *bench, pl_comm *comm, const pl_command *command,
-                           int argc, char **argv) {
-  pl_bench_asked asked = {0};
+pl_status pl_bench_parse(pl_bench_asked *asked, const pl_option *own, const char **operand) {
+  int count = 0, operands = operand ? 1 : 0;
+  while (own[count].name) count++;
+  pl_option *table = pl_alloc((size_t)count + 2, sizeof *table);
+  if (!table) return PL_E_INTERNAL;
+  memcpy(table, own, (size_t)count * sizeof *table);
+  table[count] = (pl_option){
+      "json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL};
+  pl_status status = pl_options_parse(asked->command, table, asked->argc, asked->argv, operands,
+                                      operands, operand, &operands, &asked->helped);
+  pl_free(table);
+  return status;
+}
+
+pl_status pl_bench_command(pl_comm *comm, const pl_command *command, int argc, char **argv) {
+  const pl_bench *bench = command->subject;
+  pl_bench_asked asked = {.command = command, .argc = argc, .argv = argv};
   void *state = pl_alloc(1, bench->bytes);
-  pl_status status = state ? bench->parse(state, command, argc, argv, &asked) : PL_E_INTERNAL;
+  pl_status status = state ? bench->parse(state, &asked) : PL_E_INTERNAL;
   status = pl_comm_agree(comm, status);
   if (status == PL_OK && !asked.helped) status = run_and_print(bench, state, comm, &asked);
   if (state) bench->release(state);

@@ -9,17 +9,23 @@ enum { PL_BENCH_REPEATS = 1000 }; /* the most rounds */
 
 /* What the command line asks for, whatever is measured. */
 typedef struct pl_bench_asked {
+  const pl_command *command;
+  int argc;
+  char **argv;
   bool helped; /* --help was all */
   bool json;   /* one object instead of text */
 } pl_bench_asked;
+
+/* Parses the command line by the bench's own options, ended by one without a name, and those that
+ * all have. operand: where the only operand belongs; NULL: the bench takes none. */
+pl_status pl_bench_parse(pl_bench_asked *asked, const pl_option *own, const char **operand);
 
 /* A bench is a struct of its own file, zero at first; `state` points to it. */
 typedef struct pl_bench {
   size_t bytes;    /* of the state */
   bool collective; /* false: rank 0 runs alone, the others return at once */
-  /* Sets the defaults and reads the options. */
-  pl_status (*parse)(void *state, const pl_command *command, int argc, char **argv,
-                     pl_bench_asked *asked);
+  /* Sets the defaults and reads the options by pl_bench_parse. */
+  pl_status (*parse)(void *state, pl_bench_asked *asked);
   /* Measures. Collective where the bench is; its status need not be agreed. */
   pl_status (*run)(void *state, pl_comm *comm);
   void (*print_text)(void *state); /* on rank 0, after a run that succeeded */
@@ -27,9 +33,8 @@ typedef struct pl_bench {
   void (*release)(void *state); /* all that the state holds, also after a failure */
 } pl_bench;
 
-/* The whole command. Collective. */
-pl_status pl_bench_command(const pl_bench *bench, pl_comm *comm, const pl_command *command,
-                           int argc, char **argv);
+/* What a command runs whose subject is a pl_bench. Collective. */
+pl_status pl_bench_command(pl_comm *comm, const pl_command *command, int argc, char **argv);
 
 /* Sets the compute team to this rank's share of the processors, as training does; its size. */
 int pl_bench_threads(const pl_comm *comm);

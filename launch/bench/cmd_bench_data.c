@@ -186,8 +186,7 @@ static void release(void *state) {
   pl_augment_scratch_free(&b->scratch);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->size = 32;
   b->workers = 1;
@@ -203,25 +202,21 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"seconds", PL_OPTION_REAL, &b->seconds, "time of each measurement", 0.01, 600, NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "measurements, of which the median counts", 1,
        PL_BENCH_REPEATS, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  int operands = 0;
-  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped));
+  PL_TRY(pl_bench_parse(asked, table, NULL));
   if (b->source == 0) b->source = b->size;
   return PL_OK;
 }
 
-static pl_status bench_data(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_data = {.name = "bench data",
                                       .operands = "",
                                       .summary = "rates of reading, augmenting and loading",
-                                      .run = bench_data};
+                                      .run = pl_bench_command,
+                                      .subject = &frame};

@@ -197,8 +197,7 @@ static void release(void *state) {
   pl_slab_product_free(&b->product);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->bank = 50000;
   b->queries = 10000;
@@ -215,26 +214,22 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"k", PL_OPTION_INT, &b->k, "neighbours that vote", 1, 1 << 20, NULL},
       {"epochs", PL_OPTION_REAL, &b->epochs, "of the linear classifier", 1e-3, 1e6, NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, PL_BENCH_REPEATS, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one object instead of text", 0, 0, NULL},
       {0}};
-  int operands = 0;
-  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
+  return pl_bench_parse(asked, table, NULL);
 }
 
-static pl_status bench_eval(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .collective = true,
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .collective = true,
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_eval = {
     .name = "bench eval",
     .operands = "",
     .summary = "the rate of nearest neighbours beside plain products, and of the classifier",
-    .run = bench_eval,
+    .run = pl_bench_command,
+    .subject = &frame,
 };

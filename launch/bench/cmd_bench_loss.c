@@ -248,8 +248,7 @@ static void release(void *state) {
     b->backend->device->release(on_device[i]);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->batch = 8192;
   b->width = 512;
@@ -272,10 +271,8 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"tf32", PL_OPTION_FLAG, &b->tf32, "cuda: products of f32 values by TF32, of 10 bits", 0, 0,
        NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "rounds of measurements", 1, PL_BENCH_REPEATS, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one object instead of text", 0, 0, NULL},
       {0}};
-  int operands = 0;
-  PL_TRY(pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped));
+  PL_TRY(pl_bench_parse(asked, table, NULL));
   if (!asked->helped && b->batch % leaf_rows(b) != 0)
     return PL_FAIL(PL_E_USAGE, "--batch %lld is no multiple of the %lld rows of a micro-batch",
                    (long long)b->batch, (long long)leaf_rows(b));
@@ -284,20 +281,18 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
   return PL_OK;
 }
 
-static pl_status bench_loss(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .collective = true,
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .collective = true,
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_loss = {
     .name = "bench loss",
     .operands = "",
     .summary = "the rate of a loss beside that of plain matrix products, and its memory",
-    .run = bench_loss,
+    .run = pl_bench_command,
+    .subject = &frame,
 };

@@ -332,8 +332,7 @@ static void release(void *state) {
   pl_space_destroy(&b->space);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->width = 64;
   b->size = 32;
@@ -371,23 +370,19 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
        "cpu|cuda"},
       {"ops", PL_OPTION_FLAG, &b->ops,
        "a table of operations; on a GPU each is waited for, which slows the whole", 0, 0, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  int operands = 0;
-  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
+  return pl_bench_parse(asked, table, NULL);
 }
 
-static pl_status bench_net(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_net = {.name = "bench net",
                                      .operands = "",
                                      .summary = "rate of training a network, without data or loss",
-                                     .run = bench_net};
+                                     .run = pl_bench_command,
+                                     .subject = &frame};

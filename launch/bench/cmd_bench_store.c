@@ -311,8 +311,7 @@ static void release(void *state) {
   pl_space_destroy(&b->space);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->mb = 45;
   b->rounds = 5;
@@ -322,26 +321,22 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"rounds", PL_OPTION_INT, &b->rounds, "measurements, of which the median counts", 1,
        PL_BENCH_REPEATS, NULL},
       {"dir", PL_OPTION_TEXT, &b->dir, "folder on the disk to be measured", 0, 0, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  int operands = 0;
-  return pl_options_parse(command, table, argc, argv, 0, 0, NULL, &operands, &asked->helped);
+  return pl_bench_parse(asked, table, NULL);
 }
 
-static pl_status bench_store(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .collective = true,
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .collective = true,
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_store = {
     .name = "bench store",
     .operands = "",
     .summary = "writing and reading checkpoints beside a plain write of the same bytes",
-    .run = bench_store,
+    .run = pl_bench_command,
+    .subject = &frame,
 };

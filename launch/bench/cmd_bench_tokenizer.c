@@ -141,8 +141,7 @@ static void release(void *state) {
   pl_tokenizer_close(&b->tokenizer);
 }
 
-static pl_status parse(void *state, const pl_command *command, int argc, char **argv,
-                       pl_bench_asked *asked) {
+static pl_status parse(void *state, pl_bench_asked *asked) {
   bench *b = state;
   b->context = 77;
   b->threads = 1;
@@ -157,28 +156,21 @@ static pl_status parse(void *state, const pl_command *command, int argc, char **
       {"seconds", PL_OPTION_REAL, &b->seconds, "time of each measurement", 0.01, 600, NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "measurements, of which the median counts", 1,
        PL_BENCH_REPEATS, NULL},
-      {"json", PL_OPTION_FLAG, &asked->json, "one JSON object instead of text", 0, 0, NULL},
       {0}};
-  const char *operand[1] = {NULL};
-  int operands = 0;
-  PL_TRY(pl_options_parse(command, table, argc, argv, 1, 1, operand, &operands, &asked->helped));
-  b->vocabulary = operand[0];
-  return PL_OK;
+  return pl_bench_parse(asked, table, &b->vocabulary);
 }
 
-static pl_status bench_tokenizer(pl_comm *comm, const pl_command *command, int argc, char **argv) {
-  static const pl_bench frame = {.bytes = sizeof(bench),
-                                 .parse = parse,
-                                 .run = run,
-                                 .print_text = print_text,
-                                 .print_json = print_json,
-                                 .release = release};
-  return pl_bench_command(&frame, comm, command, argc, argv);
-}
+static const pl_bench frame = {.bytes = sizeof(bench),
+                               .parse = parse,
+                               .run = run,
+                               .print_text = print_text,
+                               .print_json = print_json,
+                               .release = release};
 
 const pl_command pl_cmd_bench_tokenizer = {
     .name = "bench tokenizer",
     .operands = "VOCABULARY",
     .summary = "rate of turning captions into token ids",
-    .run = bench_tokenizer,
+    .run = pl_bench_command,
+    .subject = &frame,
 };
