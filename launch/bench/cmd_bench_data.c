@@ -1,16 +1,27 @@
-/* plenum bench data: how fast samples are read, augmented and loaded. Not collective: rank 0
- * measures, other ranks return at once. */
+/* plenum bench data: how fast samples are read, augmented and loaded; with --device cuda, how fast
+ * a GPU makes the views of what is read, in stages and all of them at the same time. Not
+ * collective: rank 0 measures, other ranks return at once. */
 #include <stdio.h>
 
 #include "launch/bench/bench.h"
+#include "launch/bench/device_views.h"
+#include "launch/device.h"
 #include "runtime/base/memory.h"
 #include "runtime/data/loader.h"
 
-enum { VIEWS = 2, IMAGES = 64, LEAF = 64, LEAVES = 4 };
+enum { VIEWS = 2, IMAGES = 64, LEAF = 64, LEAVES = 4, STAGES_MAX = 5 };
+enum { DEVICE_CPU, DEVICE_CUDA };
+
+/* What was measured, in samples a second. */
+typedef struct stage {
+  const char *key;
+  char words[64];
+  pl_spread per_second;
+} stage;
 
 typedef struct bench {
   const char *folder; /* NULL: augmentation of made images only */
-  int64_t source, size, workers, repeats;
+  int64_t source, size, workers, repeats, device;
   double seconds;
 
   pl_augment_options augment;
@@ -22,9 +33,10 @@ typedef struct bench {
   pl_dataset *dataset;
   pl_image read_image;
   pl_loader *loader;
+  pl_device_views on_device;
 
-  /* Samples a second over the repeats; the last two only with a dataset. */
-  pl_spread plain, blurred, reading, loading;
+  stage stages[STAGES_MAX];
+  int count;
 } bench;
 
 /* The distribution of SimCLR on CIFAR in its harder form (all of the jitter, as solo-learn has it).
@@ -101,83 +113,109 @@ static pl_status loader_round(void *state, double *samples) {
   return PL_OK;
 }
 
-static pl_status measure(bench *b, pl_bench_work work, pl_spread *per_second) {
-  return pl_bench_timed(work, b, b->seconds, b->repeats, per_second);
+/* state: the work's. */
+static pl_status measure(bench *b, pl_bench_work work, void *state, const char *key,
+                         const char *words) {
+  stage *next = &b->stages[b->count++];
+  next->key = key;
+  snprintf(next->words, sizeof next->words, "%s", words);
+  return pl_bench_timed(work, state, b->seconds, b->repeats, &next->per_second);
 }
 
 static pl_status bench_augment(bench *b) {
   PL_TRY(make_images(b));
   b->augment = simclr_augment((int)b->size, 0);
-  PL_TRY(measure(b, augment_round, &b->plain));
+  PL_TRY(measure(b, augment_round, b, "augment", "augment, one thread, without blur"));
   b->augment = simclr_augment((int)b->size, 0.5);
-  return measure(b, augment_round, &b->blurred);
+  return measure(b, augment_round, b, "augment_blur", "augment, one thread, blur 0.5");
+}
+
+static pl_status bench_reading(bench *b) {
+  PL_TRY(pl_dataset_open(b->folder, &b->dataset));
+  return measure(b, read_round, b, "read", "read, check, decode, one thread");
+}
+
+static pl_loader_options loader_options(const bench *b, double blur) {
+  const int64_t steps = 1000000; /* more than anyone waits for */
+  return (pl_loader_options){.dataset = b->dataset,
+                             .augment = simclr_augment((int)b->size, blur),
+                             .random = true,
+                             .shuffle = true,
+                             .shuffle_block = 256,
+                             .shuffle_window = 256,
+                             .seed = 1,
+                             .views = VIEWS,
+                             .leaf_samples = LEAF,
+                             .batch = LEAF * LEAVES,
+                             .leaves = LEAVES,
+                             .passes = 1,
+                             .steps = steps,
+                             .workers = (int)b->workers};
 }
 
 static pl_status bench_dataset(bench *b) {
-  PL_TRY(pl_dataset_open(b->folder, &b->dataset));
-  PL_TRY(measure(b, read_round, &b->reading));
-  const int64_t steps = 1000000; /* more than anyone waits for */
-  pl_loader_options options = {.dataset = b->dataset,
-                               .augment = simclr_augment((int)b->size, 0),
-                               .random = true,
-                               .shuffle = true,
-                               .shuffle_block = 256,
-                               .shuffle_window = 256,
-                               .seed = 1,
-                               .views = VIEWS,
-                               .leaf_samples = LEAF,
-                               .batch = LEAF * LEAVES,
-                               .leaves = LEAVES,
-                               .passes = 1,
-                               .steps = steps,
-                               .workers = (int)b->workers};
+  char words[64];
+  PL_TRY(bench_reading(b));
+  const pl_loader_options options = loader_options(b, 0);
   PL_TRY(pl_loader_create(&options, &b->loader));
-  return measure(b, loader_round, &b->loading);
+  snprintf(words, sizeof words, "load, %lld threads, without blur", (long long)b->workers);
+  return measure(b, loader_round, b, "loader", words);
+}
+
+static pl_status bench_on_device(bench *b) {
+  char words[64];
+  pl_device_views *v = &b->on_device;
+  const pl_backend *backend;
+  PL_TRY(pl_context(pl_device_open_alone(true, &backend), "--device cuda"));
+  PL_TRY(bench_reading(b));
+  const pl_loader_options options = loader_options(b, 0.5);
+  PL_TRY(pl_device_views_make(&options, v));
+  PL_TRY(measure(b, pl_device_views_upload, v, "upload", "copy to the GPU"));
+  PL_TRY(measure(b, pl_device_views_draw, v, "views", "views, blur 0.5, beside copies"));
+  snprintf(words, sizeof words, "load and pack, %lld threads", (long long)b->workers);
+  PL_TRY(measure(b, pl_device_views_load, v, "loader", words));
+  return measure(b, pl_device_views_feed, v, "feed", "all at the same time");
 }
 
 static pl_status run(void *state, pl_comm *comm) {
   (void)comm;
   bench *b = state;
+  if (b->device == DEVICE_CUDA) return bench_on_device(b);
   PL_TRY(bench_augment(b));
   return b->folder ? bench_dataset(b) : PL_OK;
 }
 
-static void print_rate(const char *words, pl_spread r) {
-  static const pl_spread_format rate = {36, 10, 0, " samples/s"};
-  pl_spread_print(&rate, words, r);
-  putchar('\n');
-}
-
 static void print_text(void *state) {
+  static const pl_spread_format rate = {36, 10, 0, " samples/s"};
   const bench *b = state;
-  printf("%d views a sample, %lld -> %lld pixels; median [least, most] of %lld\n", VIEWS,
-         (long long)b->source, (long long)b->size, (long long)b->repeats);
-  print_rate("augment, one thread, without blur", b->plain);
-  print_rate("augment, one thread, blur 0.5", b->blurred);
-  if (!b->dataset) return;
-  char words[64];
-  snprintf(words, sizeof words, "load, %lld threads, without blur", (long long)b->workers);
-  print_rate("read, check, decode, one thread", b->reading);
-  print_rate(words, b->loading);
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
+  printf("%d views a sample, of %lld pixels, on %s", VIEWS, (long long)b->size, device);
+  if (b->images) printf(", made images of %lld pixels", (long long)b->source);
+  printf("; median [least, most] of %lld\n", (long long)b->repeats);
+  for (int i = 0; i < b->count; i++) {
+    pl_spread_print(&rate, b->stages[i].words, b->stages[i].per_second);
+    putchar('\n');
+  }
 }
 
 static void print_json(void *state) {
   const bench *b = state;
-  printf("{\"unit\": \"samples/s\", \"views\": %d, \"source\": %lld, \"size\": %lld", VIEWS,
-         (long long)b->source, (long long)b->size);
-  pl_spread_print_json("augment", b->plain);
-  pl_spread_print_json("augment_blur", b->blurred);
-  if (b->dataset) {
-    printf(", \"workers\": %lld", (long long)b->workers);
-    pl_spread_print_json("read", b->reading);
-    pl_spread_print_json("loader", b->loading);
-  }
+  char device[PL_DEVICE_TEXT];
+  pl_device_name(device);
+  printf("{\"unit\": \"samples/s\", \"views\": %d, \"size\": %lld, \"device\": \"%s\"", VIEWS,
+         (long long)b->size, device);
+  if (b->images) printf(", \"source\": %lld", (long long)b->source);
+  if (b->dataset) printf(", \"workers\": %lld", (long long)b->workers);
+  for (int i = 0; i < b->count; i++)
+    pl_spread_print_json(b->stages[i].key, b->stages[i].per_second);
   printf("}\n");
 }
 
 static void release(void *state) {
   bench *b = state;
   pl_loader_destroy(&b->loader);
+  pl_device_views_free(&b->on_device);
   pl_dataset_close(&b->dataset);
   pl_image_free(&b->read_image);
   for (int k = 0; b->images && k < IMAGES; k++) pl_image_free(&b->images[k]);
@@ -199,12 +237,16 @@ static pl_status parse(void *state, pl_bench_asked *asked) {
       {"source", PL_OPTION_INT, &b->source, "side of the made images; 0: as the views", 0, 8192,
        NULL},
       {"workers", PL_OPTION_INT, &b->workers, "loader threads", 1, 1024, NULL},
+      {"device", PL_OPTION_CHOICE, &b->device, "what makes the views; cuda: the first GPU", 0, 0,
+       "cpu|cuda"},
       {"seconds", PL_OPTION_REAL, &b->seconds, "time of each measurement", 0.01, 600, NULL},
       {"repeats", PL_OPTION_INT, &b->repeats, "measurements, of which the median counts", 1,
        PL_BENCH_REPEATS, NULL},
       {0}};
   PL_TRY(pl_bench_parse(asked, table, NULL));
   if (b->source == 0) b->source = b->size;
+  if (!asked->helped && b->device == DEVICE_CUDA && !b->folder)
+    return PL_FAIL(PL_E_USAGE, "--device cuda makes views of what is read: it wants --data");
   return PL_OK;
 }
 
