@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "comm/comm.h"
+#include "comm/link.h"
 
 enum { PL_HOST_MAX = 256 };
 
@@ -48,6 +49,17 @@ typedef struct pl_backend {
   pl_status (*wait)(void *state, pl_request **request);
 } pl_backend;
 
+/* What carries a link. Functions as their namesakes in comm/link.h, of its state. */
+typedef struct pl_link_backend {
+  const char *name;
+  pl_status (*open)(pl_comm *comm, void **state); /* errors are agreed */
+  void (*close)(void *state);
+  pl_status (*exchange)(void *state, const pl_link_piece *pieces);
+  pl_status (*allgather)(void *state, const void *send, void *recv, const size_t *bytes);
+  pl_status (*tree_sum)(void *state, float *const *pieces, size_t n);
+  pl_status (*await)(void *state);
+} pl_link_backend;
+
 /* Signs of life: written by the thread that makes the calls, read by that of the watchdog. Each
  * member is of its own moment. */
 typedef struct pl_life {
@@ -61,6 +73,9 @@ struct pl_comm {
   const pl_backend *backend;
   void *state; /* the backend's own */
   pl_place place;
+  const pl_link_backend *link; /* NULL: devices exchange by memory of their hosts */
+  void *link_state;
+  bool link_cut;       /* see pl_link_is_cut */
   pl_ranks ranks;      /* what pl_comm_ranks hands out */
   char *scratch;       /* of pl_comm_scratch */
   size_t scratch_size; /* bytes */

@@ -106,6 +106,7 @@ done:
 
 void pl_comm_destroy(pl_comm **comm) {
   if (!*comm) return;
+  pl_link_close(*comm);
   (*comm)->backend->close((*comm)->state);
   pl_free((*comm)->scratch);
   pl_free((*comm)->equal_parts);

@@ -1,5 +1,6 @@
 /* Parameters and hashes out of slices. Both are one value or one run of bytes for each block of the
  * space, gathered bucket by bucket: a bucket's pieces lie one after another in rank order. */
+#include "comm/link.h"
 #include "comm/reduce.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/memory.h"
@@ -14,6 +15,7 @@ typedef struct bucket_gather {
   const pl_space *space;
   block_place place;
   char *vector;
+  bool by_link;         /* the vector is memory of the device, and gathered there */
   size_t *bytes;        /* (ranks): scratch */
   pl_request **request; /* (buckets) */
 } bucket_gather;
@@ -47,10 +49,12 @@ static pl_status start_bucket(bucket_gather *gather, int bucket) {
   }
   int64_t first = pl_space_bucket(gather->space, bucket)->first_block;
   char *all = gather->vector + gather->place(gather->space, first);
+  if (gather->by_link) return pl_link_allgather(gather->comm, own, all, gather->bytes);
   return pl_comm_start_allgather(gather->comm, own, all, gather->bytes, &gather->request[bucket]);
 }
 
 static pl_status wait_for_buckets(bucket_gather *gather) {
+  if (gather->by_link) return pl_link_await(gather->comm);
   for (int b = 0; b < pl_space_buckets(gather->space); b++) {
     PL_TRY(pl_comm_wait(gather->comm, &gather->request[b]));
   }
@@ -106,7 +110,8 @@ struct pl_image_gather {
   const pl_space *space;
   const pl_slice *slice;
   pl_image_map *map;
-  char *pinned; /* (image bytes) on the host; NULL where the device is that, and for one rank */
+  bool by_link;
+  char *pinned;      /* (image bytes) on the host; NULL where nothing goes by it */
   uint64_t *tickets; /* (buckets): this rank's pieces on their way there */
 };
 
@@ -116,6 +121,8 @@ static pl_status set_up(pl_image_gather *gather) {
   gather->tickets = pl_alloc((size_t)pl_space_buckets(gather->space), sizeof *gather->tickets);
   if (!gather->tickets) return PL_E_INTERNAL;
   if (gather->device->is_host || gather->slice->ranks == 1) return PL_OK;
+  gather->by_link = pl_link_is_open(gather->comm);
+  if (gather->by_link) return PL_OK;
   PL_TRY(gather->device->alloc_host(pl_space_image_bytes(gather->space), &pinned));
   gather->pinned = pinned;
   return PL_OK;
@@ -182,6 +189,7 @@ pl_status pl_image_gather_run(pl_image_gather *gather, const float *master, void
   bucket_gather buckets = {.comm = gather->comm,
                            .space = gather->space,
                            .place = pl_space_block_offset,
+                           .by_link = gather->by_link,
                            .vector = gather->pinned ? gather->pinned : image};
   PL_TRY_OR(done, status, open_gather(&buckets));
   status = gather->pinned ? gather_by_host(gather, &buckets, master, image)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "comm/link.h"
 #include "runtime/base/account.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
@@ -18,9 +19,10 @@ enum { FETCHED_AHEAD = 2 };
 
 /* One bucket of the running step. */
 typedef struct bucket_state {
-  int missing;         /* parameters that are not complete yet */
-  uint64_t ticket;     /* its way from the device */
-  float *received;     /* (ranks, blocks of this rank's piece, PL_BLOCK), inside pl_grad_reduce */
+  int missing;     /* parameters that are not complete yet */
+  uint64_t ticket; /* its way from the device */
+  float *received; /* what came of this rank's piece, PL_BLOCK floats a block: on the host of all
+                      ranks, by a link of all but rank 0; inside pl_grad_reduce */
   pl_request *request; /* NULL before its start and after its end */
 } bucket_state;
 
@@ -35,13 +37,16 @@ struct pl_grad_reduce {
   int completed, started; /* so many of them */
   float *gradient;        /* the vector of the running step; NULL before its first parameter */
   size_t *arrays;         /* (4, ranks): sizes and offsets of an exchange while it is started */
+  pl_link_piece *pieces;  /* (ranks): the same of one by a link; NULL: none is used */
+  float **addends;        /* (ranks): what the link then sums */
   double wait_ms;
   size_t sent_bytes; /* of every step: the cut does not change */
 
-  /* NULL for one rank, and those that are pinned where the device is the host. */
+  /* NULL for one rank; those that are pinned also where the device is the host or has a link. */
   float *sent;     /* (elements), pinned: the gradient as it was fetched */
-  float *received; /* (ranks, slice->blocks, PL_BLOCK), bucket after bucket: together about one more
-                      gradient vector */
+  float *received; /* of all buckets, one after another: (ranks, slice->blocks, PL_BLOCK) on the
+                      host, together about one more gradient vector; by a link (ranks - 1, …) in
+                      memory of the device, as rank 0's pieces go where the sum is made */
   float *sum;      /* (slice->blocks, PL_BLOCK) in memory of the device */
   float *host_sum; /* the same, pinned */
 };
@@ -70,6 +75,24 @@ static pl_status allocate_pinned(pl_grad_reduce *reduce) {
   return PL_OK;
 }
 
+static pl_status allocate_for_link(pl_grad_reduce *reduce) {
+  size_t ranks = (size_t)reduce->slice->ranks;
+  void *memory = NULL;
+  reduce->pieces = pl_alloc(ranks, sizeof *reduce->pieces);
+  reduce->addends = pl_alloc(ranks, sizeof *reduce->addends);
+  if (!reduce->pieces || !reduce->addends) return PL_E_INTERNAL;
+  PL_TRY(reduce->device->alloc((ranks - 1) * (size_t)reduce->slice->blocks * BLOCK_BYTES, &memory));
+  reduce->received = memory;
+  return PL_OK;
+}
+
+static pl_status allocate_for_host(pl_grad_reduce *reduce) {
+  size_t ranks = (size_t)reduce->slice->ranks;
+  reduce->received = pl_alloc(ranks * (size_t)reduce->slice->blocks, BLOCK_BYTES);
+  if (!reduce->received) return PL_E_INTERNAL;
+  return reduce->device->is_host ? PL_OK : allocate_pinned(reduce);
+}
+
 static pl_status allocate(pl_grad_reduce *reduce) {
   const pl_space *space = reduce->space;
   size_t ranks = (size_t)reduce->slice->ranks, buckets = (size_t)pl_space_buckets(space);
@@ -81,11 +104,18 @@ static pl_status allocate(pl_grad_reduce *reduce) {
   if (!reduce->bucket || !reduce->order || !reduce->complete || !reduce->arrays)
     return PL_E_INTERNAL;
   if (ranks == 1) return PL_OK;
-  reduce->received = pl_alloc(ranks * (size_t)reduce->slice->blocks, BLOCK_BYTES);
-  if (!reduce->received) return PL_E_INTERNAL;
   PL_TRY(reduce->device->alloc((size_t)reduce->slice->blocks * BLOCK_BYTES, &sum));
   reduce->sum = sum;
-  return reduce->device->is_host ? PL_OK : allocate_pinned(reduce);
+  bool by_link = !reduce->device->is_host && pl_link_is_open(reduce->comm);
+  return by_link ? allocate_for_link(reduce) : allocate_for_host(reduce);
+}
+
+static void place_buckets(pl_grad_reduce *reduce) {
+  size_t arriving = (size_t)reduce->slice->ranks - (reduce->pieces ? 1 : 0);
+  for (int b = 0; b < pl_space_buckets(reduce->space); b++) {
+    size_t offset = arriving * (size_t)reduce->slice->bucket_offset[b];
+    reduce->bucket[b].received = reduce->received + offset * PL_BLOCK;
+  }
 }
 
 pl_status pl_grad_reduce_create(pl_comm *comm, const pl_device *device, const pl_space *space,
@@ -107,10 +137,7 @@ pl_status pl_grad_reduce_create(pl_comm *comm, const pl_device *device, const pl
     return status;
   }
   if (slice->ranks > 1) {
-    for (int b = 0; b < pl_space_buckets(space); b++) {
-      size_t offset = (size_t)slice->ranks * (size_t)slice->bucket_offset[b];
-      reduce->bucket[b].received = reduce->received + offset * PL_BLOCK;
-    }
+    place_buckets(reduce);
     reduce->sent_bytes = (size_t)(pl_space_blocks(space) - slice->blocks) * BLOCK_BYTES;
   }
   reset(reduce);
@@ -124,7 +151,12 @@ void pl_grad_reduce_destroy(pl_grad_reduce **reduce) {
   r->device->release_host(r->sent);
   r->device->release_host(r->host_sum);
   r->device->release(r->sum);
-  pl_free(r->received);
+  if (r->pieces)
+    r->device->release(r->received);
+  else
+    pl_free(r->received);
+  pl_free((void *)r->addends);
+  pl_free(r->pieces);
   pl_free(r->arrays);
   pl_free(r->complete);
   pl_free(r->order);
@@ -156,10 +188,29 @@ static pl_status start_next(pl_grad_reduce *reduce) {
                                 &reduce->bucket[b].request);
 }
 
+/* A complete bucket goes from device to device, and is summed there as soon as all of it is here:
+ * both beside the work that the device still has. */
+static pl_status link_bucket(pl_grad_reduce *reduce, int b) {
+  size_t elements = (size_t)piece_blocks(reduce->slice, b) * PL_BLOCK;
+  float *sum = reduce->sum + reduce->slice->bucket_offset[b] * PL_BLOCK;
+  for (int k = 0; k < reduce->slice->ranks; k++) {
+    int64_t first, count;
+    pl_space_bucket_part(reduce->space, b, reduce->slice->ranks, k, &first, &count);
+    reduce->addends[k] = k == 0 ? sum : reduce->bucket[b].received + (size_t)(k - 1) * elements;
+    reduce->pieces[k] = (pl_link_piece){.send = reduce->gradient + first * PL_BLOCK,
+                                        .recv = reduce->addends[k],
+                                        .send_bytes = (size_t)count * BLOCK_BYTES,
+                                        .recv_bytes = elements * sizeof *sum};
+  }
+  PL_TRY(pl_link_exchange(reduce->comm, reduce->pieces));
+  return pl_link_tree_sum(reduce->comm, reduce->addends, elements);
+}
+
 /* A complete bucket is exchanged at once, or once it and those before it have been fetched. */
 static pl_status complete_bucket(pl_grad_reduce *reduce, int b) {
   reduce->order[reduce->completed++] = b;
   if (reduce->slice->ranks == 1) return PL_OK;
+  if (reduce->pieces) return link_bucket(reduce, b);
   if (!reduce->sent) return start_next(reduce);
   const pl_bucket *bucket = pl_space_bucket(reduce->space, b);
   int64_t first = bucket->first_block * PL_BLOCK;
@@ -204,6 +255,23 @@ static pl_status finish_bucket(pl_grad_reduce *reduce, int b) {
   return reduce->device->put_pinned(reduce->sum + first, sum, elements * sizeof *sum);
 }
 
+static pl_status finish_by_host(pl_grad_reduce *reduce) {
+  double start = pl_now_ms();
+  while (reduce->started < reduce->completed) PL_TRY(start_next(reduce));
+  reduce->wait_ms += pl_now_ms() - start;
+  /* Those completed first have been under way longest. */
+  for (int i = 0; i < reduce->completed; i++) PL_TRY(finish_bucket(reduce, reduce->order[i]));
+  return PL_OK;
+}
+
+/* What the host waits for here it soon would for the norm of the gradient. */
+static pl_status finish_by_link(pl_grad_reduce *reduce) {
+  double start = pl_now_ms();
+  PL_TRY(pl_link_await(reduce->comm));
+  reduce->wait_ms = pl_now_ms() - start;
+  return PL_OK;
+}
+
 pl_status pl_grad_reduce_finish(pl_grad_reduce *reduce, float **slice_gradient) {
   PL_TRY(check_complete(reduce));
   reduce->wait_ms = 0;
@@ -211,11 +279,7 @@ pl_status pl_grad_reduce_finish(pl_grad_reduce *reduce, float **slice_gradient) 
   if (reduce->slice->ranks == 1) {
     *slice_gradient = reduce->gradient; /* whose blocks lie in the order of the slice's */
   } else {
-    double start = pl_now_ms();
-    while (reduce->started < reduce->completed) PL_TRY(start_next(reduce));
-    reduce->wait_ms += pl_now_ms() - start;
-    /* Those completed first have been under way longest. */
-    for (int i = 0; i < reduce->completed; i++) PL_TRY(finish_bucket(reduce, reduce->order[i]));
+    PL_TRY(reduce->pieces ? finish_by_link(reduce) : finish_by_host(reduce));
   }
   reset(reduce);
   return PL_OK;

@@ -5,8 +5,9 @@
  * are added there in the shape of the tree over ranks. gather: each rank's new values go to
  * everybody's compute image.
  *
- * Both ends lie in memory of one device. Where that is not the host's, bytes go by pinned memory of
- * the host, beside the device's work; those of one rank alone go nowhere. */
+ * Both ends lie in memory of one device. Where that is not the host's, bytes go by a link, if there
+ * is one (comm/link.h), or by pinned memory of the host, beside the device's work; those of one
+ * rank alone go nowhere. */
 #ifndef COMM_REDUCE_H
 #define COMM_REDUCE_H
 
@@ -18,7 +19,8 @@ typedef struct pl_grad_reduce pl_grad_reduce;
 
 /* What is pointed to must outlive it. Memory with several ranks: the slice's sum, and on the host
  * the pieces received for all buckets, about one more vector of the space's size; where the device
- * is another, one of that size and one of the slice's more there. Not collective. */
+ * is another, one of that size and one of the slice's more there. By a link, all that is received
+ * lies on the device, and nothing on the host. Not collective. */
 pl_status pl_grad_reduce_create(pl_comm *comm, const pl_device *device, const pl_space *space,
                                 const pl_slice *slice, pl_grad_reduce **out);
 void pl_grad_reduce_destroy(pl_grad_reduce **reduce);
@@ -41,7 +43,7 @@ size_t pl_grad_reduce_sent_bytes(const pl_grad_reduce *reduce);
 typedef struct pl_image_gather pl_image_gather;
 
 /* What is pointed to must outlive it. Memory: an image on the host where several ranks compute on
- * another device. Not collective. */
+ * another device and have no link. Not collective. */
 pl_status pl_image_gather_create(pl_comm *comm, const pl_device *device, const pl_space *space,
                                  const pl_slice *slice, pl_image_gather **out);
 void pl_image_gather_destroy(pl_image_gather **gather);

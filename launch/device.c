@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "comm/link.h"
 #include "runtime/base/log.h"
 #include "runtime/cpu/cpu.h"
 #include "runtime/cuda/cuda.h"
@@ -64,9 +65,20 @@ pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backen
   return PL_OK;
 }
 
+static pl_link_choice link_choice(const pl_config *config) {
+  if (config->comm.transport == PL_CFG_TRANSPORT_NCCL) return PL_LINK_NCCL;
+  return config->comm.transport == PL_CFG_TRANSPORT_HOST ? PL_LINK_HOST : PL_LINK_AUTO;
+}
+
+pl_status pl_device_link(pl_comm *comm, const pl_config *config, const pl_backend *backend) {
+  return pl_context(pl_link_open(comm, backend->device, link_choice(config)),
+                    "comm.transport=nccl");
+}
+
 pl_status pl_device_open_all(pl_comm *comm, bool cuda, const pl_backend **out) {
   *out = cuda ? pl_cuda_backend() : pl_cpu_backend();
-  return pl_comm_agree(comm, cuda ? open_cuda(own_index(comm)) : PL_OK);
+  PL_TRY(pl_comm_agree(comm, cuda ? open_cuda(own_index(comm)) : PL_OK));
+  return pl_link_open(comm, (*out)->device, PL_LINK_AUTO);
 }
 
 pl_status pl_device_open_alone(bool cuda, const pl_backend **out) {
@@ -84,6 +96,9 @@ pl_status pl_device_plan(const pl_config *config, const pl_backend **out) {
   return PL_OK;
 }
 
-void pl_device_close(void) { pl_cuda_close(); }
+void pl_device_close(pl_comm *comm) {
+  if (comm) pl_link_close(comm);
+  pl_cuda_close();
+}
 
 void pl_device_name(char name[PL_DEVICE_TEXT]) { snprintf(name, PL_DEVICE_TEXT, "%s", opened); }

@@ -20,11 +20,15 @@ const pl_view_maker *pl_device_view_maker(const pl_config *config);
  * Collective. */
 pl_status pl_device_open(pl_comm *comm, const pl_config *config, const pl_backend **out);
 
-/* The same for a command that has no configuration: ranks of a host in turn over its GPUs, or the
- * processor. Collective; cuda must match on all ranks. */
+/* Links the GPUs that the ranks have opened (comm/link.h), as comm.transport says: for commands
+ * that train. Errors are agreed. Collective. */
+pl_status pl_device_link(pl_comm *comm, const pl_config *config, const pl_backend *backend);
+
+/* Both for a command that has no configuration: ranks of a host in turn over its GPUs, linked where
+ * that can be had; or the processor. Collective; cuda must match on all ranks. */
 pl_status pl_device_open_all(pl_comm *comm, bool cuda, const pl_backend **out);
 
-/* The same for a command that runs on one rank: GPU 0, or the processor. Not collective. */
+/* The first for a command that runs on one rank: GPU 0, or the processor. Not collective. */
 pl_status pl_device_open_alone(bool cuda, const pl_backend **out);
 
 /* What a rehearsal computes on: as pl_device_open, but for a GPU its planning backend. Where a GPU
@@ -32,8 +36,9 @@ pl_status pl_device_open_alone(bool cuda, const pl_backend **out);
  * has no CUDA. Not collective. */
 pl_status pl_device_plan(const pl_config *config, const pl_backend **out);
 
-/* Waits for the GPU that is open and gives it back; does nothing where none is. */
-void pl_device_close(void);
+/* Gives back the link, if there is one, and the GPU that is open, when all is done that was queued
+ * there; does nothing where none is. comm may be NULL. Collective. */
+void pl_device_close(pl_comm *comm);
 
 /* "cpu", or the name and number of the GPU that is open. */
 enum { PL_DEVICE_TEXT = 96 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "comm/link.h"
 #include "launch/command.h"
 #include "launch/device.h"
 #include "runtime/base/log.h"
@@ -104,15 +105,19 @@ int main(int argc, char **argv) {
     pl_comm_abort(comm, (int)status);
   }
   if (status == PL_OK) status = dispatch(comm, argc - 1, argv + 1);
-  /* Commands hand up agreed errors: all ranks hold the same, one tells it. */
-  bool speaks = !comm || pl_comm_rank(comm) == 0;
+  /* Commands hand up agreed errors: all ranks hold the same, one tells it. But that a link is cut
+   * is known to those who noticed, and ends all. */
+  bool cut = comm && status != PL_OK && pl_link_is_cut(comm);
+  bool speaks = !comm || cut || pl_comm_rank(comm) == 0;
+  if (cut) (void)pl_context(status, "rank %d on %s", pl_comm_rank(comm), pl_comm_host(comm));
   if (status == PL_E_STOPPED) {
     if (speaks) PL_INFO("%s", pl_last_reason()->message);
   } else if (status != PL_OK && speaks) {
     PL_ERROR("%s%s", status == PL_E_INTERNAL ? "internal: " : "", pl_last_reason()->message);
     PL_DEBUG_LOG("noticed at %s:%d", pl_last_reason()->file, pl_last_reason()->line);
   }
-  pl_device_close();
+  if (cut) pl_comm_abort(comm, (int)status);
+  pl_device_close(comm);
   pl_log_close();
   pl_comm_destroy(&comm);
   if (fflush(stdout) != 0 && status == PL_OK) status = PL_E_IO;

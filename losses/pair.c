@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "comm/link.h"
 #include "losses/cuda/engine.h"
 #include "losses/pair_engine.h"
 #include "runtime/base/account.h"
@@ -14,7 +15,8 @@ struct pl_pair_sweep {
   pl_pair_part part;
   const pl_pair_engine *engine;
   void *tiles;        /* the engine's state */
-  float *gathered;    /* (total rows, width) on the host; NULL with one rank */
+  bool by_link;       /* columns come from device to device */
+  float *gathered;    /* (total rows, width) there, or else on the host; NULL with one rank */
   float *stats;       /* (total rows, stats of the loss) */
   double *figures;    /* (local rows, figures of the loss) */
   size_t *part_bytes; /* of each rank, for the gathers */
@@ -45,6 +47,21 @@ static void *count_alloc(pl_pair_sweep *sweep, size_t count, size_t size) {
   return pl_alloc(count, size);
 }
 
+static pl_status make_gathered(pl_pair_sweep *sweep) {
+  const pl_device *device = sweep->part.options.device;
+  size_t elements = (size_t)sweep->part.total_rows * (size_t)sweep->part.options.width;
+  void *there = NULL;
+  sweep->by_link = !pl_pair_on_host(&sweep->part.options) && pl_link_is_open(sweep->comm);
+  if (sweep->by_link) {
+    PL_TRY(device->alloc(elements * sizeof *sweep->gathered, &there));
+    sweep->bytes += elements * sizeof *sweep->gathered;
+    sweep->gathered = there;
+    return PL_OK;
+  }
+  sweep->gathered = count_alloc(sweep, elements, sizeof *sweep->gathered);
+  return sweep->gathered ? PL_OK : PL_E_INTERNAL;
+}
+
 static pl_status make_buffers(pl_pair_sweep *sweep) {
   const pl_pair_part *part = &sweep->part;
   size_t total = (size_t)part->total_rows, local = (size_t)part->local_rows;
@@ -53,12 +70,7 @@ static pl_status make_buffers(pl_pair_sweep *sweep) {
   sweep->figures = count_alloc(sweep, local * PL_PAIR_MAX_FIGURES, sizeof *sweep->figures);
   sweep->part_bytes = count_alloc(sweep, ranks, sizeof *sweep->part_bytes);
   if (!sweep->stats || !sweep->figures || !sweep->part_bytes) return PL_E_INTERNAL;
-  if (ranks > 1) {
-    size_t width = (size_t)part->options.width;
-    sweep->gathered = count_alloc(sweep, total * width, sizeof *sweep->gathered);
-    if (!sweep->gathered) return PL_E_INTERNAL;
-  }
-  return PL_OK;
+  return ranks > 1 ? make_gathered(sweep) : PL_OK;
 }
 
 /* twin: of a mirror, the sweep that it is made for. */
@@ -107,7 +119,10 @@ void pl_pair_sweep_destroy(pl_pair_sweep **sweep) {
   pl_pair_sweep *s = *sweep;
   if (!s) return;
   if (s->engine) s->engine->destroy(s->tiles);
-  pl_free(s->gathered);
+  if (s->by_link)
+    s->part.options.device->release(s->gathered);
+  else
+    pl_free(s->gathered);
   pl_free(s->stats);
   pl_free(s->figures);
   pl_free(s->part_bytes);
@@ -137,16 +152,21 @@ size_t pl_pair_sweep_bytes(const pl_pair_sweep *sweep) {
 
 /* ---- the steps ---- */
 
-/* Gathers rows of `row_bytes` bytes; `all` may hold this rank's part already. */
-static pl_status gather_rows(pl_pair_sweep *sweep, const void *mine, void *all, size_t row_bytes) {
+/* How much of rows of `row_bytes` bytes each rank has. */
+static const size_t *measure_parts(pl_pair_sweep *sweep, size_t row_bytes) {
   int ranks = pl_comm_size(sweep->comm);
-  if (ranks == 1) return PL_OK;
   for (int rank = 0; rank < ranks; rank++) {
     int64_t first, count;
     pl_tree_part(sweep->part.options.leaves, ranks, rank, &first, &count);
     sweep->part_bytes[rank] = (size_t)(count * sweep->part.options.leaf_rows) * row_bytes;
   }
-  return pl_comm_allgather(sweep->comm, mine, all, sweep->part_bytes);
+  return sweep->part_bytes;
+}
+
+/* Gathers rows of `row_bytes` bytes; `all` may hold this rank's part already. */
+static pl_status gather_rows(pl_pair_sweep *sweep, const void *mine, void *all, size_t row_bytes) {
+  if (pl_comm_size(sweep->comm) == 1) return PL_OK;
+  return pl_comm_allgather(sweep->comm, mine, all, measure_parts(sweep, row_bytes));
 }
 
 /* Fills `gathered` with everybody's columns. */
@@ -155,6 +175,11 @@ static pl_status gather_columns(pl_pair_sweep *sweep, const float *columns) {
   size_t row_bytes = (size_t)part->options.width * sizeof *columns;
   if (pl_pair_on_host(&part->options))
     return gather_rows(sweep, columns, sweep->gathered, row_bytes);
+  if (sweep->by_link) {
+    PL_TRY(
+        pl_link_allgather(sweep->comm, columns, sweep->gathered, measure_parts(sweep, row_bytes)));
+    return pl_link_await(sweep->comm);
+  }
   float *mine = sweep->gathered + part->first_row * part->options.width;
   PL_TRY(part->options.device->get(mine, columns, (size_t)part->local_rows * row_bytes));
   return gather_rows(sweep, mine, sweep->gathered, row_bytes);
@@ -168,7 +193,7 @@ pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const floa
   const pl_pair_embeddings embeddings = {.rows = rows,
                                          .given = columns,
                                          .columns = gathers ? sweep->gathered : columns,
-                                         .gathered = gathers};
+                                         .on_host = gathers && !sweep->by_link};
   sweep->engine->take(sweep->tiles, &embeddings);
   return PL_OK;
 }

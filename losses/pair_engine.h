@@ -6,12 +6,12 @@
 #include "losses/pair_part.h"
 
 /* What a sweep has gathered; it stays as it is. Memory of the device that computes, but for columns
- * that came from other ranks. */
+ * that came by the host. */
 typedef struct pl_pair_embeddings {
   const float *rows;    /* (local rows, width) */
   const float *given;   /* (local rows, width): this rank's part of the columns, as it was given */
   const float *columns; /* (total rows, width) */
-  bool gathered;        /* columns are the host's memory, else they are what was given */
+  bool on_host;         /* whether the columns are memory of the host */
 } pl_pair_embeddings;
 
 typedef struct pl_pair_bytes {

@@ -78,3 +78,5 @@ const pl_backend pl_pretended_backend = {
     .progress = pretended_progress,
     .wait = pretended_wait,
 };
+
+const pl_link_backend pl_pretended_link = {.name = "pretended"};

@@ -6,6 +6,7 @@
 
 #include "comm/backend.h"
 
-extern const pl_backend pl_pretended_backend; /* its state is the pl_comm's place */
+extern const pl_backend pl_pretended_backend;   /* its state is the pl_comm's place */
+extern const pl_link_backend pl_pretended_link; /* nothing passes through it */
 
 #endif

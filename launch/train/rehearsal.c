@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "comm/link.h"
 #include "launch/device.h"
 #include "launch/judge/embed.h"
 #include "launch/train/saver_copy.h"
@@ -100,13 +101,22 @@ static void add_program(const pl_comm *here, pl_plan *plan) {
   *host += context_host_bytes;
 }
 
+/* Whether the GPUs of a run exchange by a link: as those here do, and for ranks that are not here
+ * as if each had a GPU of its own. */
+static bool is_linked(const pl_comm *here, const pl_config *config, const pl_plan *plan) {
+  if (plan->ranks == 1 || !plan->on_gpu) return false;
+  if (pl_comm_size(here) > 1) return pl_link_is_open(here);
+  return pl_link_built() && config->comm.transport != PL_CFG_TRANSPORT_HOST;
+}
+
 /* Counts and frees what a run takes. */
-static pl_status count(const pl_config *config, pl_plan *plan) {
+static pl_status count(const pl_comm *here, const pl_config *config, pl_plan *plan) {
   pl_training t = {.config = config, .threads = pl_threads_count(), .folder.lock = -1};
   pl_saver_copy copy = {0};
   pl_status status = pl_comm_create_pretended(plan->ranks, plan->rank, &t.comm);
   if (status == PL_OK) status = pl_device_plan(config, &t.backend);
   plan->on_gpu = t.backend && !t.backend->device->is_host;
+  if (status == PL_OK && is_linked(here, config, plan)) pl_link_pretend(t.comm);
   if (status == PL_OK) status = take_all(&t, &copy, plan);
   pl_saver_copy_free(&copy);
   pl_training_free(&t);
@@ -122,7 +132,7 @@ pl_status pl_rehearse(const pl_comm *here, const pl_config *config, int ranks, p
                    .micro = config->batch.micro};
   pl_memory_figures figures;
   PL_TRY(pl_account_plan_begin());
-  pl_status status = count(config, out);
+  pl_status status = count(here, config, out);
   pl_account_plan_end(&figures);
   memcpy(out->bytes, figures.peak, sizeof out->bytes);
   add_program(here, out);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "comm/link.h"
 #include "launch/device.h"
 #include "launch/json.h"
 #include "launch/train/shortage.h"
@@ -341,12 +342,14 @@ pl_status pl_training_prepare(pl_training *t) {
   t->judged_step = -1;
   pl_status status = pl_device_open(t->comm, t->config, &t->backend);
   if (status == PL_OK) status = pl_startup_table(t->comm, t->threads, &hosts);
+  if (status == PL_OK) status = pl_device_link(t->comm, t->config, t->backend);
   if (status == PL_OK) status = pl_shortage_foresee(t->comm, t->config, &t->plan);
   if (status == PL_OK) {
     status = prepare(t, hosts);
     if (status != PL_OK) {
       pl_training_free(t);
-      status = pl_shortage_explain(t->comm, &t->plan, t->config, status);
+      if (!pl_link_is_cut(t->comm))
+        status = pl_shortage_explain(t->comm, &t->plan, t->config, status);
     }
   }
   free(hosts);

@@ -197,9 +197,9 @@ static pl_status bring_columns(device_engine *e) {
   bool rounded = e->part.options.type == PL_BF16;
   size_t count = (size_t)e->part.total_rows * (size_t)e->part.options.width;
   if (e->is_there) return PL_OK;
-  if (e->now.gathered && rounded)
+  if (e->now.on_host && rounded)
     PL_TRY(put_rounded(e, count));
-  else if (e->now.gathered)
+  else if (e->now.on_host)
     PL_TRY(device->put(e->columns, e->now.columns, count * sizeof(float)));
   else if (rounded)
     PL_TRY(pl_cuda_backend()->convert(PL_BF16, e->columns, PL_F32, e->now.columns, count));

@@ -74,6 +74,11 @@ typedef enum {
 typedef enum { PL_CFG_SCALING_NONE, PL_CFG_SCALING_LINEAR, PL_CFG_SCALING_SQRT } pl_cfg_scaling;
 typedef enum { PL_CFG_INTERPOLATION_BILINEAR, PL_CFG_INTERPOLATION_BICUBIC } pl_cfg_interpolation;
 typedef enum { PL_CFG_DEVICE_AUTO, PL_CFG_DEVICE_CPU, PL_CFG_DEVICE_CUDA } pl_cfg_device;
+typedef enum {
+  PL_CFG_TRANSPORT_AUTO,
+  PL_CFG_TRANSPORT_NCCL,
+  PL_CFG_TRANSPORT_HOST
+} pl_cfg_transport;
 typedef enum { PL_CFG_AUGMENT_DEVICE_AUTO, PL_CFG_AUGMENT_DEVICE_CPU } pl_cfg_augment_device;
 typedef enum { PL_CFG_RESUME_NEVER, PL_CFG_RESUME_AUTO } pl_cfg_resume;
 typedef enum {
@@ -161,6 +166,7 @@ typedef struct pl_config {
   } loss;
   struct {
     int64_t bucket_bytes; /* gradients reduced together */
+    int64_t transport;    /* pl_cfg_transport */
   } comm;
   struct {
     int64_t name;

@@ -156,6 +156,8 @@ const pl_key pl_keys[] = {
 
     INTEGER(FREE, comm.bucket_bytes, "8388608", 4096, 1LL << 40,
             "bytes of gradients reduced together"),
+    CHOICE(FREE, comm.transport, "auto", "auto|nccl|host",
+           "between GPUs; auto: by NCCL where each rank has one of its own, else by the hosts"),
 
     CHOICE(FIXED, optim.name, "lars", "sgd|lars|adamw|lamb", "the optimizer"),
     REAL(FIXED, optim.lr, "0.4", 0, 1e6, "learning rate after warm-up"),

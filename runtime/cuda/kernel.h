@@ -6,8 +6,8 @@
 #define PL_CUDA_KERNEL_H
 
 #include <cublasLt.h>
-#include <cuda_runtime_api.h>
 
+#include "runtime/cuda/stream.h"
 #include "runtime/net/kernel.h"
 
 extern const pl_kernel_maker pl_cuda_conv, pl_cuda_linear, pl_cuda_batch_norm, pl_cuda_relu,
@@ -33,12 +33,7 @@ pl_status pl_device_buffer_load(const pl_space *space, int buffer, const float *
 /* The device that is open (runtime/cuda/device.c), and what optimizers do there. */
 extern const pl_device pl_cuda_device;
 extern const struct pl_optim_engine pl_cuda_optim;
-cudaStream_t pl_cuda_stream(void);
 cublasLtHandle_t pl_cuda_blas(void);
 bool pl_cuda_tf32(void); /* as pl_cuda_use_tf32 said */
-
-/* PL_OK, or an error that names the call: PL_E_INTERNAL, after which CUDA's last error is none
- * again. Also after launches: pl_cuda_check("layer norm", cudaGetLastError()). */
-pl_status pl_cuda_check(const char *what, cudaError_t error);
 
 #endif

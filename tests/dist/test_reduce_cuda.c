@@ -1,167 +1,118 @@
-/* The two large exchanges between devices, which are emulated, against those between hosts, bit by
- * bit: with work of the device done as late as it may be, and as early. */
+/* Exchanges between devices, which are emulated: by memory of the hosts, and by a link. With work
+ * of the devices done as late as it may be, and as early. */
 #include <string.h>
 
-#include "comm/reduce.h"
+#include "comm/link.h"
 #include "runtime/base/memory.h"
-#include "runtime/base/random.h"
+#include "runtime/base/tree.h"
 #include "runtime/cuda/cuda.h"
+#include "tests/dist/exchanges.h"
 #include "tests/dist/ranks.h"
 #include "tests/emulation/runtime.h"
 
-enum { PARAMS = 5, STEPS = 3 };
-
-static const int64_t elements[PARAMS] = {PL_BLOCK + 1, 5, 9 * PL_BLOCK, 700, 3 * PL_BLOCK - 7};
-
-/* A bucket for each parameter, more than may be on their way at once; or one for all. */
-static const size_t bucket_sizes[] = {1, SIZE_MAX / 2};
-
-typedef struct fixture {
-  pl_comm *comm;
-  const pl_device *device;
-  pl_space *space;
-  pl_slice *slice;
-  size_t total, own; /* elements of the vector and of the slice */
-} fixture;
-
-static float *room(size_t n) {
-  float *values = pl_alloc(n, sizeof *values);
-  assert_non_null(values);
-  return values;
-}
-
-static void *room_there(const pl_device *device, size_t bytes) {
-  void *memory = NULL;
-  CHECK_OK(device->alloc(bytes, &memory));
-  return memory;
-}
-
-static void set_up(fixture *f, pl_comm *comm, pl_dtype type, size_t bucket_bytes) {
-  *f = (fixture){.comm = comm, .device = pl_cuda_backend()->device};
-  CHECK_OK(pl_space_create(&f->space));
-  for (int p = 0; p < PARAMS; p++) {
-    char name[PL_NAME_MAX];
-    int index;
-    snprintf(name, sizeof name, "param%d", p);
-    CHECK_OK(pl_space_add(f->space, name, p % 2 ? PL_PARAM_BIAS : PL_PARAM_WEIGHT, 1, &elements[p],
-                          (pl_init){.kind = PL_INIT_NORMAL, .scale = 1}, &index));
-  }
-  CHECK_OK(pl_space_seal(f->space, type, bucket_bytes));
-  CHECK_OK(pl_slice_create(f->space, pl_comm_size(comm), pl_comm_rank(comm), &f->slice));
-  f->total = (size_t)pl_space_elements(f->space);
-  f->own = (size_t)f->slice->blocks * PL_BLOCK;
-}
-
-static void tear_down(fixture *f) {
-  pl_slice_destroy(&f->slice);
-  pl_space_destroy(&f->space);
-}
-
-/* Of this rank and step. */
-static void fill_gradient(const fixture *f, int step, float *gradient) {
-  pl_random random =
-      pl_random_stream(7, PL_RANDOM_TEST, (uint32_t)step, (uint64_t)pl_comm_rank(f->comm), 0);
-  for (size_t i = 0; i < f->total; i++) gradient[i] = pl_random_normal(&random);
-}
-
-/* The slice's sum, fetched to `sum`. Each parameter is queued just before it is said to be
- * complete, and all of them are written over as soon as they may be. */
-static void reduce_on(const fixture *f, const pl_device *device, pl_grad_reduce *reduce,
-                      const float *gradient, float *vector, float *sum) {
-  float *reduced;
-  for (int p = PARAMS - 1; p >= 0; p--) {
-    const pl_param *param = pl_space_param(f->space, p);
-    size_t first = (size_t)param->first_block * PL_BLOCK;
-    CHECK_OK(device->put(vector + first, gradient + first,
-                         (size_t)param->blocks * PL_BLOCK * sizeof *gradient));
-    CHECK_OK(pl_grad_reduce_ready(reduce, vector, p));
-  }
-  CHECK_OK(pl_grad_reduce_finish(reduce, &reduced));
-  CHECK_OK(device->get(sum, reduced, f->own * sizeof *sum));
-  float *nothing = room(f->total);
-  CHECK_OK(device->put(vector, nothing, f->total * sizeof *nothing));
-  pl_free(nothing);
-}
-
-static void check_reduce(pl_comm *comm, size_t bucket_bytes) {
-  fixture f;
-  pl_grad_reduce *host = NULL, *cuda = NULL;
-  set_up(&f, comm, PL_F32, bucket_bytes);
-  float *gradient = room(f.total), *here = room(f.total);
-  float *there = room_there(f.device, f.total * sizeof *there);
-  float *expected = room(f.own), *sum = room(f.own);
-  CHECK_OK(pl_grad_reduce_create(comm, &pl_host_device, f.space, f.slice, &host));
-  CHECK_OK(pl_grad_reduce_create(comm, f.device, f.space, f.slice, &cuda));
-  for (int step = 0; step < STEPS; step++) {
-    fill_gradient(&f, step, gradient);
-    reduce_on(&f, &pl_host_device, host, gradient, here, expected);
-    reduce_on(&f, f.device, cuda, gradient, there, sum);
-    assert_memory_equal(sum, expected, f.own * sizeof *sum);
-  }
-  pl_grad_reduce_destroy(&host);
-  pl_grad_reduce_destroy(&cuda);
-  f.device->release(there);
-  float *arrays[] = {gradient, here, expected, sum};
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) pl_free(arrays[i]);
-  tear_down(&f);
-}
-
-static void check_image(pl_comm *comm, pl_dtype type, size_t bucket_bytes) {
-  fixture f;
-  pl_image_gather *host = NULL, *cuda = NULL;
-  set_up(&f, comm, type, bucket_bytes);
-  size_t bytes = pl_space_image_bytes(f.space);
-  float *master = room(f.own);
-  char *expected = pl_alloc(bytes, 1), *image = pl_alloc(bytes, 1);
-  assert_true(expected && image);
-  void *master_there = room_there(f.device, f.own * sizeof *master);
-  void *image_there = room_there(f.device, bytes);
-  CHECK_OK(pl_image_gather_create(comm, &pl_host_device, f.space, f.slice, &host));
-  CHECK_OK(pl_image_gather_create(comm, f.device, f.space, f.slice, &cuda));
-  for (uint64_t step = 0; step < STEPS; step++) {
-    pl_slice_init_params(f.space, f.slice, step, master);
-    CHECK_OK(pl_image_gather_run(host, master, expected));
-    CHECK_OK(f.device->put(master_there, master, f.own * sizeof *master));
-    CHECK_OK(pl_image_gather_run(cuda, master_there, image_there));
-    CHECK_OK(f.device->get(image, image_there, bytes));
-    assert_memory_equal(image, expected, bytes);
-  }
-  pl_image_gather_destroy(&host);
-  pl_image_gather_destroy(&cuda);
-  f.device->release(master_there);
-  f.device->release(image_there);
-  pl_free(master);
-  pl_free(expected);
-  pl_free(image);
-  tear_down(&f);
-}
-
-static void in_both_orders(pl_comm *comm, void (*check)(pl_comm *comm, size_t bucket_bytes)) {
+static void in_both_orders(pl_comm *comm, void (*check)(pl_comm *comm, const pl_device *device)) {
   for (int order = 0; order < 2; order++) {
     emulated_others_first(order == 1);
-    for (size_t k = 0; k < sizeof bucket_sizes / sizeof *bucket_sizes; k++)
-      check(comm, bucket_sizes[k]);
+    check(comm, pl_cuda_backend()->device);
   }
   emulated_others_first(false);
 }
 
-static void check_f32_image(pl_comm *comm, size_t bucket_bytes) {
-  check_image(comm, PL_F32, bucket_bytes);
+static void gradients_are_those_of_hosts(void **state) {
+  in_both_orders(*state, check_reduce_between);
 }
-static void check_bf16_image(pl_comm *comm, size_t bucket_bytes) {
-  check_image(comm, PL_BF16, bucket_bytes);
+static void images_are_those_of_hosts(void **state) { in_both_orders(*state, check_image_between); }
+
+/* All ranks have opened the one device of a host. */
+static void shared_gpus_are_not_linked(void **state) {
+  pl_comm *comm = *state;
+  const pl_device *device = pl_cuda_backend()->device;
+  CHECK_OK(pl_link_open(comm, device, PL_LINK_AUTO));
+  assert_false(pl_link_is_open(comm));
+  if (pl_comm_size(comm) == 1) return;
+  assert_int_equal(pl_link_open(comm, device, PL_LINK_NCCL), PL_E_USAGE);
+  assert_non_null(strstr(pl_last_reason()->message, "ranks 0 and 1 share the GPU 0000:01:00.0"));
+  assert_int_equal(pl_link_open(comm, &pl_host_device, PL_LINK_NCCL), PL_E_USAGE);
 }
 
-static void gradients_are_those_of_hosts(void **state) { in_both_orders(*state, check_reduce); }
-static void images_are_those_of_hosts(void **state) {
-  in_both_orders(*state, check_f32_image);
-  in_both_orders(*state, check_bf16_image);
+static void own_gpus_are_linked(void **state) {
+  pl_comm *comm = *state;
+  const emulated_host host = {
+      .devices = pl_comm_size(comm), .driver = 13000, .major = 9, .minor = 0};
+  emulated_host_is(&host);
+  pl_cuda_close();
+  CHECK_OK(pl_cuda_open(pl_comm_rank(comm)));
+  CHECK_OK(pl_link_open(comm, pl_cuda_backend()->device, PL_LINK_HOST));
+  assert_false(pl_link_is_open(comm));
+  CHECK_OK(pl_link_open(comm, pl_cuda_backend()->device, PL_LINK_NCCL));
+  assert_int_equal(pl_link_is_open(comm), pl_comm_size(comm) > 1);
+}
+
+enum { SUMMED = 1000, RANKS_MAX = 4 };
+
+/* Another number for each rank and place, of any size. */
+static float value_of(int rank, int place) {
+  return (float)((rank * 7919 + place * 104729) % 1000003) * (place % 2 ? 1e-3F : 37.F);
+}
+
+/* Nothing of it passes through the host's memory. */
+static void sums_are_those_of_the_tree(void **state) {
+  pl_comm *comm = *state;
+  const pl_device *device = pl_cuda_backend()->device;
+  int ranks = pl_comm_size(comm), rank = pl_comm_rank(comm);
+  if (ranks == 1) return;
+  const size_t bytes = SUMMED * sizeof(float);
+  float *all = pl_alloc((size_t)ranks, bytes), *sum = pl_alloc(SUMMED, sizeof *sum);
+  float **pieces = pl_alloc((size_t)ranks, sizeof *pieces);
+  size_t *sizes = pl_alloc((size_t)ranks, sizeof *sizes);
+  void *there = NULL;
+  assert_true(all && sum && pieces && sizes);
+  CHECK_OK(device->alloc((size_t)ranks * bytes, &there));
+  for (int k = 0; k < ranks; k++) {
+    pieces[k] = (float *)there + (size_t)k * SUMMED;
+    sizes[k] = bytes;
+    for (int i = 0; i < SUMMED; i++) all[k * SUMMED + i] = value_of(k, i);
+  }
+  CHECK_OK(device->put(pieces[rank], all + rank * SUMMED, bytes));
+  size_t copied = emulated_copied(), sent = pl_comm_sent_bytes(comm);
+  CHECK_OK(pl_link_allgather(comm, pieces[rank], there, sizes));
+  CHECK_OK(pl_link_tree_sum(comm, pieces, SUMMED));
+  CHECK_OK(pl_link_await(comm));
+  assert_int_equal(emulated_copied(), copied);
+  assert_int_equal(pl_comm_sent_bytes(comm) - sent, (size_t)(ranks - 1) * bytes);
+  CHECK_OK(device->get(sum, there, bytes));
+  pl_tree_sum_f32(all, all, ranks, SUMMED, SUMMED);
+  assert_memory_equal(sum, all, bytes);
+  device->release(there);
+  pl_free(all);
+  pl_free(sum);
+  pl_free((void *)pieces);
+  pl_free(sizes);
+}
+
+/* What is said wrong is said in NCCL's words, and the link is of no more use. */
+static void memory_of_the_host_is_refused(void **state) {
+  pl_comm *comm = *state;
+  size_t sizes[RANKS_MAX];
+  char here[RANKS_MAX];
+  if (pl_comm_size(comm) == 1) return;
+  for (int k = 0; k < RANKS_MAX; k++) sizes[k] = 1;
+  assert_int_equal(pl_link_allgather(comm, here, here, sizes), PL_E_INTERNAL);
+  assert_non_null(strstr(pl_last_reason()->message, "NCCL says: invalid argument"));
+  assert_int_equal(pl_link_allgather(comm, here, here, sizes), PL_E_INTERNAL);
+  assert_non_null(strstr(pl_last_reason()->message, "was cut by an error"));
 }
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradients_are_those_of_hosts),
       cmocka_unit_test(images_are_those_of_hosts),
+      cmocka_unit_test(shared_gpus_are_not_linked),
+      cmocka_unit_test(own_gpus_are_linked),
+      cmocka_unit_test(gradients_are_those_of_hosts),
+      cmocka_unit_test(images_are_those_of_hosts),
+      cmocka_unit_test(sums_are_those_of_the_tree),
+      cmocka_unit_test(memory_of_the_host_is_refused),
   };
   if (pl_cuda_open(0) != PL_OK) {
     fprintf(stderr, "%s\n", pl_last_reason()->message);

@@ -52,3 +52,9 @@ bool fault_breaks(void) {
   static long kernels;
   return ++kernels == last;
 }
+
+bool fault_loses(void) {
+  static const long last = number("PLENUM_EMULATED_LOSES", 0);
+  static long exchanges;
+  return ++exchanges == last;
+}

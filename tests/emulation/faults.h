@@ -14,10 +14,14 @@ size_t fault_memory(size_t most);
 /* Bytes of it that other processes hold, at most `most`. */
 size_t fault_memory_of_others(size_t most);
 
-/* Whether `what` is refused: "start", "device", "product", "convolution", "recording". */
+/* Whether `what` is refused: "start", "device", "product", "convolution", "recording",
+ * "nccl". */
 bool fault_refuses(const char *what);
 
 /* Counts kernels; true for the one that breaks the device. */
 bool fault_breaks(void);
+
+/* Counts exchanges of NCCL; true for the one that never ends. */
+bool fault_loses(void);
 
 #endif

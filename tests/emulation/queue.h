@@ -27,8 +27,13 @@ cudaError_t emulated_done(void); /* the answer of a call that went well by itsel
 /* The error that a call answers with, which stays for cudaGetLastError (runtime.cc). */
 cudaError_t emulated_remember(cudaError_t error);
 
-/* Does all that is queued in all streams (streams.cc). */
+/* Does all that is queued in all streams, or in one (streams.cc). */
 void emulated_finish_all(void);
+void emulated_finish(cudaStream_t stream);
+
+/* Queues work that is asked again and again until it says that it is done: what comes from another
+ * process (streams.cc). */
+void emulated_enqueue_until_done(cudaStream_t stream, std::function<bool()> work);
 
 /* Said by a call that can't be recorded, nor made while a stream records: whether one does. Its
  * recording fails at its end. */

@@ -14,6 +14,7 @@
 namespace {
 
 emulated_host host = fault_host();
+int chosen; /* device */
 cudaError_t last_error = cudaSuccess;
 
 void check_device_memory(const void *memory, size_t bytes) {
@@ -75,6 +76,7 @@ const char *cudaGetErrorName(cudaError_t error) {
     case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
@@ -122,7 +124,19 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 /* Also makes what the process needs on the device. */
 cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= host.devices) return emulated_remember(cudaErrorInvalidDevice);
+  chosen = device;
   return fault_refuses("device") ? emulated_remember(cudaErrorDevicesUnavailable) : emulated_done();
+}
+
+cudaError_t cudaGetDevice(int *device) {
+  *device = chosen;
+  return emulated_done();
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *address, int size, int device) {
+  if (device < 0 || device >= host.devices) return emulated_remember(cudaErrorInvalidDevice);
+  snprintf(address, (size_t)size, "0000:%02X:00.0", device + 1);
+  return emulated_done();
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {

@@ -7,9 +7,11 @@
  *   PLENUM_EMULATED_TAKEN=1000000    bytes of it that other processes hold
  *   PLENUM_EMULATED_REFUSES=start    the driver does not start; "device": other processes hold
  *       the devices; "product", "convolution": the library has no such engine; "recording": a
- *       device has no room for recorded work
+ *       device has no room for recorded work; "nccl": NCCL does not start
  *   PLENUM_EMULATED_BREAKS=30        the 30th kernel breaks the device: whoever waits for it
- *       finds out, and everything fails from then on */
+ *       finds out, and everything fails from then on
+ *   PLENUM_EMULATED_LOSES=30         in the 30th exchange by NCCL the other ranks are lost: it
+ * never ends, and NCCL tells whoever asks */
 #ifndef TESTS_EMULATION_RUNTIME_H
 #define TESTS_EMULATION_RUNTIME_H
 
