@@ -29,7 +29,7 @@ static void tell(const pl_comm *comm, const pl_device *device) {
   if (comm->link)
     PL_INFO("between GPUs: %s", comm->link->name);
   else
-    PL_INFO("between GPUs: memory of the hosts, for %s", pl_last_reason()->message);
+    PL_INFO("between GPUs: memory of the hosts (%s)", pl_last_reason()->message);
 }
 
 pl_status pl_link_open(pl_comm *comm, const pl_device *device, pl_link_choice choice) {
