@@ -1,188 +1,132 @@
-/* By cuDNN's classic interface. Of its algorithms for the gradients ALGO_1 is the one that adds in
- * a fixed order and takes channel-last activations. */
 #include "runtime/cuda/convolution.h"
-
-#include <cudnn.h>
 
 #include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/cuda/cuda.h"
+#include "runtime/cuda/dnn_convolution.h"
 #include "runtime/cuda/engine.h"
-#include "runtime/cuda/kernel.h"
 
-/* More than that is not taken where another algorithm does with less. It is scratch that all
- * kernels share. */
-enum { MOST_WORKSPACE = 64 << 20, WORKSPACE_ALIGNMENT = 256 };
+enum { WORKSPACE_ALIGNMENT = 256 };
+
+/* A device of cuDNN's: there from the first convolution that is planned for it to the last. */
+typedef struct shared_device {
+  pl_dnn_device dnn;
+  int users;
+} shared_device;
 
 struct pl_convolution {
   pl_convolution_spec spec;
-  cudnnTensorDescriptor_t in, out;
-  cudnnFilterDescriptor_t weights;
-  cudnnConvolutionDescriptor_t convolution;
-  cudnnConvolutionFwdAlgo_t forward;
+  shared_device *device;
+  pl_dnn_descriptors descriptors;
+  pl_dnn_plan plans[PL_DIRECTIONS];
   size_t workspace_bytes; /* the most of all directions */
-  bool has_handle;
+  int users;
+  pl_convolution *next; /* of all there are */
 };
 
-/* One handle for all plans: made with the first, given back with the last. */
-static cudnnHandle_t handle;
-static int plans;
+/* The one that is open, and the one that stands for it where none is. */
+static shared_device open_device, described_device;
 
-static const cudnnConvolutionBwdDataAlgo_t data_algorithm = CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
-static const cudnnConvolutionBwdFilterAlgo_t weights_algorithm =
-    CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+/* Networks have many alike, and planning one takes milliseconds. */
+static pl_convolution *all;
 
-static pl_status check(const char *what, cudnnStatus_t status) {
-  if (status == CUDNN_STATUS_SUCCESS) return PL_OK;
-  return PL_FAIL(PL_E_INTERNAL, "%s: cuDNN says: %s", what, cudnnGetErrorString(status));
+static bool same(const pl_convolution_spec *a, const pl_convolution_spec *b) {
+  return a->rows == b->rows && a->in.height == b->in.height && a->in.width == b->in.width &&
+         a->in.channels == b->in.channels && a->out.height == b->out.height &&
+         a->out.width == b->out.width && a->out.channels == b->out.channels &&
+         a->window.kernel == b->window.kernel && a->window.stride == b->window.stride &&
+         a->window.pad == b->window.pad && a->type == b->type &&
+         a->backward_data == b->backward_data && a->backward_weights == b->backward_weights &&
+         a->tf32 == b->tf32;
 }
 
-static pl_status take_handle(pl_convolution *c) {
-  c->has_handle = true;
-  if (plans++ > 0) return PL_OK;
-  PL_TRY(check("cuDNN", cudnnCreate(&handle)));
-  return check("cuDNN", cudnnSetStream(handle, pl_cuda_stream()));
+static pl_status take_device(pl_convolution *c) {
+  bool here = pl_cuda_is_open();
+  shared_device *d = here ? &open_device : &described_device;
+  if (d->users == 0) {
+    pl_status status = here ? pl_dnn_open(&d->dnn) : pl_dnn_describe_device(pl_dnn_h100, &d->dnn);
+    if (status != PL_OK) {
+      pl_dnn_close(&d->dnn);
+      return status;
+    }
+  }
+  d->users++;
+  c->device = d;
+  return PL_OK;
 }
 
-static void give_handle_back(void) {
-  if (--plans > 0) return;
-  if (handle) cudnnDestroy(handle);
-  handle = NULL;
+static void give_device_back(shared_device *d) {
+  if (--d->users == 0) pl_dnn_close(&d->dnn);
 }
 
-static cudnnDataType_t type_of(pl_dtype type) {
-  return type == PL_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+/* One that is there already, for the same device; NULL: none. */
+static pl_convolution *find(const pl_convolution_spec *spec) {
+  bool here = pl_cuda_is_open();
+  for (pl_convolution *c = all; c; c = c->next)
+    if (same(&c->spec, spec) && (c->device == &open_device) == here) return c;
+  return NULL;
 }
 
-static pl_status describe_images(const pl_convolution_spec *s, pl_shape shape,
-                                 cudnnTensorDescriptor_t *out) {
-  PL_TRY(check("describing images", cudnnCreateTensorDescriptor(out)));
-  return check("describing images",
-               cudnnSetTensor4dDescriptor(*out, CUDNN_TENSOR_NHWC, type_of(s->type), s->rows,
-                                          shape.channels, shape.height, shape.width));
-}
-
-static pl_status describe(pl_convolution *c) {
-  const pl_convolution_spec *s = &c->spec;
-  pl_window w = s->window;
-  PL_TRY(describe_images(s, s->in, &c->in));
-  PL_TRY(describe_images(s, s->out, &c->out));
-  PL_TRY(check("describing weights", cudnnCreateFilterDescriptor(&c->weights)));
-  PL_TRY(check("describing weights",
-               cudnnSetFilter4dDescriptor(c->weights, type_of(s->type), CUDNN_TENSOR_NHWC,
-                                          s->out.channels, s->in.channels, w.kernel, w.kernel)));
-  PL_TRY(check("describing a convolution", cudnnCreateConvolutionDescriptor(&c->convolution)));
-  return check("describing a convolution",
-               cudnnSetConvolution2dDescriptor(c->convolution, w.pad, w.pad, w.stride, w.stride, 1,
-                                               1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-}
-
-/* ---- what cuDNN can do ----
- *
- * Asking for an algorithm's workspace also asks whether there is an engine. */
-
-typedef struct answer {
-  const char *direction; /* that it was asked for last */
-  cudnnStatus_t status;
-} answer;
-
-/* The first is the fast one, the last does without a workspace. */
-static void ask_forward(pl_convolution *c, answer *a) {
-  const cudnnConvolutionFwdAlgo_t choices[] = {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-                                               CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM};
-  *a = (answer){"the forward pass", CUDNN_STATUS_NOT_SUPPORTED};
-  for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-    size_t bytes = 0;
-    cudnnStatus_t status = cudnnGetConvolutionForwardWorkspaceSize(
-        handle, c->in, c->weights, c->convolution, c->out, choices[i], &bytes);
-    bool has_one = a->status == CUDNN_STATUS_SUCCESS;
-    if (has_one && (status != a->status || bytes >= c->workspace_bytes)) continue;
-    c->forward = choices[i];
-    a->status = status;
-    c->workspace_bytes = bytes;
-    if (status == CUDNN_STATUS_SUCCESS && bytes <= MOST_WORKSPACE) break;
+static void forget(pl_convolution *c) {
+  for (pl_convolution **at = &all; *at; at = &(*at)->next) {
+    if (*at != c) continue;
+    *at = c->next;
+    return;
   }
 }
 
-static void note_workspace(pl_convolution *c, size_t bytes) {
-  if (bytes > c->workspace_bytes) c->workspace_bytes = bytes;
+/* *missing: as pl_dnn_convolution_plan says. */
+static pl_status plan(pl_convolution *c, pl_direction *missing) {
+  PL_TRY(pl_dnn_convolution_plan(&c->device->dnn, &c->spec, &c->descriptors, c->plans, missing));
+  for (int i = 0; i < PL_DIRECTIONS; i++)
+    if (c->plans[i].workspace_bytes > c->workspace_bytes)
+      c->workspace_bytes = c->plans[i].workspace_bytes;
+  return PL_OK;
 }
 
-static void ask_all(pl_convolution *c, answer *a) {
-  size_t bytes = 0;
-  ask_forward(c, a);
-  if (c->spec.backward_data && a->status == CUDNN_STATUS_SUCCESS) {
-    a->direction = "the gradient of the input";
-    a->status = cudnnGetConvolutionBackwardDataWorkspaceSize(
-        handle, c->weights, c->out, c->convolution, c->in, data_algorithm, &bytes);
-    note_workspace(c, bytes);
-  }
-  if (c->spec.backward_weights && a->status == CUDNN_STATUS_SUCCESS) {
-    a->direction = "the gradient of the weights";
-    a->status = cudnnGetConvolutionBackwardFilterWorkspaceSize(
-        handle, c->in, c->out, c->convolution, c->weights, weights_algorithm, &bytes);
-    note_workspace(c, bytes);
-  }
-}
-
-/* The kinds of arithmetic that do, the likeliest in front; their number. Some shapes have engines
- * of one kind only. Tensor cores are the default as well, for which f32 is rounded. */
-static int kinds_of_math(const pl_convolution_spec *s, cudnnMathType_t kinds[2]) {
-  bool narrow = s->type == PL_BF16;
-  kinds[0] = narrow ? CUDNN_TENSOR_OP_MATH : CUDNN_DEFAULT_MATH;
-  kinds[1] = narrow ? CUDNN_DEFAULT_MATH : CUDNN_TENSOR_OP_MATH;
-  if (narrow || s->tf32) return 2;
-  kinds[0] = CUDNN_FMA_MATH;
-  return 1;
-}
-
-static pl_status choose(pl_convolution *c, answer *a) {
-  cudnnMathType_t kinds[2];
-  int count = kinds_of_math(&c->spec, kinds);
-  a->status = CUDNN_STATUS_NOT_SUPPORTED;
-  for (int i = 0; i < count && a->status != CUDNN_STATUS_SUCCESS; i++) {
-    PL_TRY(
-        check("describing a convolution", cudnnSetConvolutionMathType(c->convolution, kinds[i])));
-    ask_all(c, a);
-  }
+/* Without the device, what an H100 would get; without a cuDNN that knows it, no more than that. */
+static pl_status make(pl_convolution *c, pl_direction *missing) {
+  pl_status status = take_device(c);
+  if (status == PL_OK) return plan(c, missing);
+  if (pl_cuda_is_open()) return status;
+  c->workspace_bytes = pl_dnn_convolution_rule(&c->spec).most_workspace;
+  *missing = PL_DIRECTIONS;
   return PL_OK;
 }
 
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out) {
-  pl_status status;
-  answer a;
-  pl_convolution *c = pl_alloc(1, sizeof *c);
-  if (!c) return PL_E_INTERNAL;
-  c->spec = *spec;
-  if (pl_account_is_planning() && !pl_cuda_is_open()) {
-    c->workspace_bytes = MOST_WORKSPACE;
+  pl_direction missing;
+  pl_convolution *c = find(spec);
+  *out = NULL;
+  if (c) {
+    c->users++;
     *out = c;
     return PL_OK;
   }
-  PL_TRY_OR(done, status, take_handle(c));
-  PL_TRY_OR(done, status, describe(c));
-  PL_TRY_OR(done, status, choose(c, &a));
-  if (a.status == CUDNN_STATUS_SUCCESS) {
+  c = pl_alloc(1, sizeof *c);
+  if (!c) return PL_E_INTERNAL;
+  *c = (pl_convolution){.spec = *spec, .users = 1, .next = all};
+  all = c;
+  pl_status status = make(c, &missing);
+  if (status == PL_OK && missing == PL_DIRECTIONS) {
     *out = c;
-    c = NULL;
-  } else {
-    pl_no_convolution(spec, a.direction, cudnnGetErrorString(a.status));
+    return PL_OK;
   }
-done:
+  if (status == PL_OK)
+    pl_no_convolution(spec, pl_direction_name(missing),
+                      cudnnGetErrorString(c->plans[missing].answer));
   pl_convolution_destroy(&c);
   return status;
 }
 
 void pl_convolution_destroy(pl_convolution **convolution) {
   pl_convolution *c = *convolution;
-  if (!c) return;
-  if (c->convolution) cudnnDestroyConvolutionDescriptor(c->convolution);
-  if (c->weights) cudnnDestroyFilterDescriptor(c->weights);
-  if (c->out) cudnnDestroyTensorDescriptor(c->out);
-  if (c->in) cudnnDestroyTensorDescriptor(c->in);
-  if (c->has_handle) give_handle_back();
-  pl_free(c);
   *convolution = NULL;
+  if (!c || --c->users > 0) return;
+  forget(c);
+  pl_dnn_destroy_all(&c->descriptors);
+  if (c->device) give_device_back(c->device);
+  pl_free(c);
 }
 
 /* Scratch may begin at any multiple of PL_ALIGNMENT. */
@@ -190,34 +134,27 @@ size_t pl_convolution_scratch_bytes(const pl_convolution *convolution) {
   return convolution->workspace_bytes ? convolution->workspace_bytes + WORKSPACE_ALIGNMENT : 0;
 }
 
-static void *workspace_of(const pl_convolution *c, void *scratch) {
-  if (c->workspace_bytes == 0) return NULL;
+static pl_status run(const pl_convolution *c, pl_direction direction, const void *x,
+                     const void *weights, const void *y, void *scratch) {
   uintptr_t over = (uintptr_t)scratch % WORKSPACE_ALIGNMENT;
-  return over ? (char *)scratch + (WORKSPACE_ALIGNMENT - over) : scratch;
+  void *workspace = over ? (char *)scratch + (WORKSPACE_ALIGNMENT - over) : scratch;
+  const pl_dnn_plan *p = &c->plans[direction];
+  return pl_context(pl_dnn_convolution_run(&c->device->dnn, p, x, weights, y,
+                                           p->workspace_bytes ? workspace : NULL),
+                    "%s of a convolution", pl_direction_name(direction));
 }
-
-static const float one = 1, zero = 0;
 
 pl_status pl_convolution_forward(const pl_convolution *c, const void *x, const void *weights,
                                  void *y, void *scratch) {
-  return check("a convolution",
-               cudnnConvolutionForward(handle, &one, c->in, x, c->weights, weights, c->convolution,
-                                       c->forward, workspace_of(c, scratch), c->workspace_bytes,
-                                       &zero, c->out, y));
+  return run(c, PL_DIRECTION_FORWARD, x, weights, y, scratch);
 }
 
 pl_status pl_convolution_backward_data(const pl_convolution *c, const void *dy, const void *weights,
                                        void *dx, void *scratch) {
-  return check("gradient of a convolution's input",
-               cudnnConvolutionBackwardData(
-                   handle, &one, c->weights, weights, c->out, dy, c->convolution, data_algorithm,
-                   workspace_of(c, scratch), c->workspace_bytes, &zero, c->in, dx));
+  return run(c, PL_DIRECTION_DATA, dx, weights, dy, scratch);
 }
 
 pl_status pl_convolution_backward_weights(const pl_convolution *c, const void *x, const void *dy,
                                           void *dweights, void *scratch) {
-  return check("gradient of a convolution's weights",
-               cudnnConvolutionBackwardFilter(handle, &one, c->in, x, c->out, dy, c->convolution,
-                                              weights_algorithm, workspace_of(c, scratch),
-                                              c->workspace_bytes, &zero, c->weights, dweights));
+  return run(c, PL_DIRECTION_WEIGHTS, x, dweights, dy, scratch);
 }

@@ -1,6 +1,8 @@
 /* Convolutions on the device by cuDNN, without bias: activations (rows, height, width, channels),
  * weights (out, kernel, kernel, in), all of one type, with sums in f32. A plan is made once and run
- * many times; only algorithms that add in a fixed order are used. */
+ * many times; only engines that add in a fixed order are used. For the gradient of weights cuDNN 9
+ * has none on an H100 that writes f32 from bf16 and needs no compiler at run time: that gradient is
+ * rounded to bf16 in each micro-batch, as it is under PyTorch's autocast. */
 #ifndef PL_CUDA_CONVOLUTION_H
 #define PL_CUDA_CONVOLUTION_H
 
@@ -18,7 +20,9 @@ typedef struct pl_convolution_spec {
 
 typedef struct pl_convolution pl_convolution;
 
-/* *out stays NULL where cuDNN lacks an engine for one of the directions; the log says which. */
+/* *out is NULL where cuDNN lacks an engine for one of the directions; the log says which. With
+ * no device open it can be planned with, as for an H100, but not run. Not thread-safe: convolutions
+ * that are alike are one. */
 pl_status pl_convolution_create(const pl_convolution_spec *spec, pl_convolution **out);
 void pl_convolution_destroy(pl_convolution **convolution);
 

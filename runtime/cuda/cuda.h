@@ -54,8 +54,9 @@ const pl_backend *pl_cuda_backend(void);
 const pl_view_maker *pl_cuda_view_maker(void);
 
 /* The same on pl_planned_device, for a thread that plans (runtime/base/account.h): it makes
- * kernels, none of which can run. No device needs to be open; where none is, workspaces of
- * libraries are taken to be as large as they may be. NULL likewise. */
+ * kernels, none of which can run. No device needs to be open; where none is, convolutions are
+ * planned as for an H100, and workspaces of products taken to be as large as they may be. NULL
+ * likewise. */
 const pl_backend *pl_cuda_planning_backend(void);
 
 /* Whether a device is open. */

@@ -1,5 +1,5 @@
 /* The handle that runtime/cuda/device.c makes; products themselves are
- * tests/emulation/libraries.cc. */
+ * tests/emulation/product.cc. */
 #ifndef TESTS_EMULATION_CUBLASLT_H
 #define TESTS_EMULATION_CUBLASLT_H
 
