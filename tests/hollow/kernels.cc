@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/emulation/queue.h"
-#include "tests/rehearsal/rehearsal.h"
+#include "tests/hollow/hollow.h"
 
 struct CUkern_st {
   std::string name;
@@ -32,7 +32,7 @@ std::vector<configuration> pushed; /* between <<<…>>> and the host function */
 size_t count(dim3 of) { return (size_t)of.x * of.y * of.z; }
 
 cudaError_t refuse(cudaKernel_t kernel, const char *why, cudaError_t error) {
-  rehearsal_refuse(kernel ? kernel->name.c_str() : "a kernel", why);
+  hollow_refuse(kernel ? kernel->name.c_str() : "a kernel", why);
   return emulated_remember(error);
 }
 
@@ -98,7 +98,7 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 blocks, dim3 threads, v
     return refuse(kernel, "its blocks may lack registers", cudaErrorLaunchOutOfResources);
   if (shared > MOST_SHARED)
     return refuse(kernel, "there is less shared memory", cudaErrorInvalidValue);
-  rehearsal_count(REHEARSED_KERNELS);
+  hollow_count(HOLLOW_KERNELS);
   emulated_launch(stream, count(blocks), count(threads), {});
   return emulated_done();
 }

@@ -1,6 +1,7 @@
-/* A rehearsal: the program as nvcc built it, with CUDA's libraries, on a machine without a GPU.
+/* A hollow GPU takes every call and computes nothing. The program as nvcc built it runs on it, with
+ * CUDA's libraries, on a machine without a GPU.
  *
- * A library is loaded in front of CUDA's (LD_PRELOAD=libplenum_rehearsal.so). It answers what only
+ * A library is loaded in front of CUDA's (LD_PRELOAD=libplenum_hollow.so). It answers what only
  * a device could, and leaves everything else to them:
  *
  *   CUDA's runtime   is the emulated one (tests/emulation): device memory that only queued work may
@@ -13,20 +14,20 @@
  * otherwise have loops. Results mean nothing: device memory holds what was copied to it. Whether
  * cuBLASLt has an algorithm for a product is not told either: it looks for none without a
  * device. */
-#ifndef TESTS_REHEARSAL_REHEARSAL_H
-#define TESTS_REHEARSAL_REHEARSAL_H
+#ifndef TESTS_HOLLOW_HOLLOW_H
+#define TESTS_HOLLOW_HOLLOW_H
 
 #include <stddef.h>
 
 /* What is counted, and told on stderr when the program ends. */
-enum rehearsed { REHEARSED_KERNELS, REHEARSED_ALGORITHMS, REHEARSED_PRODUCTS, REHEARSED };
-void rehearsal_count(rehearsed what);
+enum hollow_call { HOLLOW_KERNELS, HOLLOW_ALGORITHMS, HOLLOW_PRODUCTS, HOLLOW };
+void hollow_count(hollow_call what);
 
 /* Says on stderr why a call fails, which a status alone does not tell. */
-void rehearsal_refuse(const char *call, const char *why);
+void hollow_refuse(const char *call, const char *why);
 
 /* Whether the array is all in one block of device memory, and begins at a multiple of
  * `alignment`. */
-bool rehearsal_is_placed(const void *array, size_t bytes, size_t alignment);
+bool hollow_is_placed(const void *array, size_t bytes, size_t alignment);
 
 #endif

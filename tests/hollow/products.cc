@@ -7,7 +7,7 @@
 
 #include "tests/emulation/faults.h"
 #include "tests/emulation/queue.h"
-#include "tests/rehearsal/rehearsal.h"
+#include "tests/hollow/hollow.h"
 
 struct cublasLtContext {
   int unused;
@@ -124,7 +124,7 @@ size_t size_of(cudaDataType_t type) { return type == CUDA_R_32F ? sizeof(float) 
 
 bool is_placed(const matrix &m, const void *at, size_t alignment) {
   size_t last = (size_t)(m.batch - 1) * (size_t)m.step + (m.cols - 1) * (size_t)m.line + m.rows;
-  return rehearsal_is_placed(at, last * size_of(m.type), alignment);
+  return hollow_is_placed(at, last * size_of(m.type), alignment);
 }
 
 /* The bias has a number for each row, of the type of the result. */
@@ -133,11 +133,11 @@ bool has_bias(cublasLtMatmulDesc_t descriptor, const operation &o, const matrix 
   if (o.epilogue != CUBLASLT_EPILOGUE_BIAS) return true;
   return get(cublasLtMatmulDescGetAttribute, descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
              &bias) &&
-         rehearsal_is_placed(bias, out.rows * size_of(out.type), BIAS_ALIGNMENT);
+         hollow_is_placed(bias, out.rows * size_of(out.type), BIAS_ALIGNMENT);
 }
 
 cublasStatus_t refuse(const char *call, const char *why) {
-  rehearsal_refuse(call, why);
+  hollow_refuse(call, why);
   return CUBLAS_STATUS_INVALID_VALUE;
 }
 
@@ -169,7 +169,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     return refuse("choosing an algorithm", "a descriptor lacks something");
   const char *wrong = is_same(added, a.out) ? wrong_with(o, a) : "nothing like it can be added to";
   if (wrong) return refuse("choosing an algorithm", wrong);
-  rehearsal_count(REHEARSED_ALGORITHMS);
+  hollow_count(HOLLOW_ALGORITHMS);
   algorithms.push_back(a);
   *results = {};
   results->algo.data[0] = algorithms.size();
@@ -208,10 +208,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     return refuse("a product", "a matrix is not where, or aligned as, it should be");
   if (!has_bias(descriptor, o, d)) return refuse("a product", "its bias is not in place");
   if (workspace_bytes < a.workspace ||
-      (workspace_bytes > 0 &&
-       !rehearsal_is_placed(workspace, workspace_bytes, WORKSPACE_ALIGNMENT)))
+      (workspace_bytes > 0 && !hollow_is_placed(workspace, workspace_bytes, WORKSPACE_ALIGNMENT)))
     return refuse("a product", "its workspace is not in place");
-  rehearsal_count(REHEARSED_PRODUCTS);
+  hollow_count(HOLLOW_PRODUCTS);
   emulated_enqueue(stream, [] {});
   return CUBLAS_STATUS_SUCCESS;
 }
