@@ -7,14 +7,17 @@
 
 namespace {
 
-size_t counts[HOLLOW];
+size_t counts[HOLLOW_CALLS];
 
 /* Told when the library is left, after the program. */
 struct teller {
   ~teller() {
     if (counts[HOLLOW_KERNELS] == 0) return;
-    fprintf(stderr, "hollow GPU: %zu kernels, %zu algorithms for %zu products\n",
-            counts[HOLLOW_KERNELS], counts[HOLLOW_ALGORITHMS], counts[HOLLOW_PRODUCTS]);
+    fprintf(stderr,
+            "hollow GPU: %zu kernels, %zu algorithms for %zu products, %zu plans for %zu "
+            "convolutions\n",
+            counts[HOLLOW_KERNELS], counts[HOLLOW_ALGORITHMS], counts[HOLLOW_PRODUCTS],
+            counts[HOLLOW_PLANS], counts[HOLLOW_CONVOLUTIONS]);
   }
 } at_end;
 

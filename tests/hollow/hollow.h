@@ -9,18 +9,27 @@
  *   kernels.cc       finds and starts kernels, within a device's limits; none is computed
  *   products.cc      cuBLASLt's handle, choice of algorithms and products. Their descriptors are
  *                    cuBLASLt's own, and are looked at as its manual has it
+ *   convolutions.cc  cuDNN's handle and execution. cuDNN plans by itself, for an H100 that is
+ *                    described to it instead of the one that there is not
  *
  * So the host's side runs as it will on a GPU, runtime/cuda/product.c as well, in whose place tests
- * otherwise have loops. Results mean nothing: device memory holds what was copied to it. Whether
- * cuBLASLt has an algorithm for a product is not told either: it looks for none without a
- * device. */
+ * otherwise have loops, and with the engines that cuDNN has. Results mean nothing: device memory
+ * holds what was copied to it. Whether cuBLASLt has an algorithm for a product is not told either:
+ * it looks for none without a device. */
 #ifndef TESTS_HOLLOW_HOLLOW_H
 #define TESTS_HOLLOW_HOLLOW_H
 
 #include <stddef.h>
 
 /* What is counted, and told on stderr when the program ends. */
-enum hollow_call { HOLLOW_KERNELS, HOLLOW_ALGORITHMS, HOLLOW_PRODUCTS, HOLLOW };
+enum hollow_call {
+  HOLLOW_KERNELS,
+  HOLLOW_ALGORITHMS,
+  HOLLOW_PRODUCTS,
+  HOLLOW_PLANS,
+  HOLLOW_CONVOLUTIONS,
+  HOLLOW_CALLS
+};
 void hollow_count(hollow_call what);
 
 /* Says on stderr why a call fails, which a status alone does not tell. */
