@@ -27,7 +27,7 @@ static void abort_comm(pl_nccl *n) {
 
 static pl_status fail(pl_nccl *n, const char *what, ncclResult_t result) {
   char detail[512];
-  const char *last = n->comm ? ncclGetLastError(n->comm) : "";
+  const char *last = ncclGetLastError(n->comm);
   snprintf(detail, sizeof detail, "%s", last ? last : "");
   abort_comm(n);
   return PL_FAIL(PL_E_INTERNAL, "%s: NCCL says: %s%s%s", what, ncclGetErrorString(result),

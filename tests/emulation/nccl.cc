@@ -307,8 +307,8 @@ const char *ncclGetErrorString(ncclResult_t result) {
     case ncclInvalidUsage: return "invalid usage";
     case ncclRemoteError: return "remote process exited or there was a network error";
     case ncclInProgress: return "operation in progress";
+    default: return "unknown";
   }
-  return "unknown";
 }
 
 const char *ncclGetLastError(ncclComm_t comm) {

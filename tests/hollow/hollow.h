@@ -12,6 +12,8 @@
  *   convolutions.cc  cuDNN's handle and execution. cuDNN plans by itself, for an H100 that is
  *                    described to it instead of the one that there is not
  *
+ * and a second one, in front of NCCL's, has it between ranks (tests/emulation/nccl.cc).
+ *
  * So the host's side runs as it will on a GPU, runtime/cuda/product.c as well, in whose place tests
  * otherwise have loops, and with the engines that cuDNN has. Results mean nothing: device memory
  * holds what was copied to it. Whether cuBLASLt has an algorithm for a product is not told either:
