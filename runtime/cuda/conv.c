@@ -60,8 +60,8 @@ static pl_status conv_forward(pl_kernel *kernel, const pl_kernel_args *args) {
 static pl_status conv_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   conv_kernel *k = (conv_kernel *)kernel;
   if (!k->convolution)
-    return pl_window_product_backward(&k->product, args->x, args->dy, args->dx, args->dweight,
-                                      args->scratch);
+    return pl_window_product_backward(&k->product, args->x, args->dy, args->add_dx, args->dx,
+                                      args->dweight, args->scratch);
   void *dweight = args->scratch, *inner = (char *)args->scratch + pl_align_up(k->arranged.bytes);
   PL_TRY(pl_convolution_backward_weights(k->convolution, args->x, args->dy, dweight, inner));
   pl_launch_channels_first(pl_cuda_stream(), k->type, args->dweight, dweight, k->out_channels,
@@ -107,6 +107,7 @@ static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kern
   *needs =
       (pl_kernel_needs){.scratch_bytes = scratch,
                         .backward_reads_x = true,
+                        .backward_adds_dx = !k->convolution && pl_window_product_adds(&k->product),
                         .forward_flops = flops,
                         .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
 }

@@ -98,20 +98,21 @@ pl_status pl_dense_forward(const pl_dense *dense, const void *x, void *y, void *
   return pl_product_run(dense->forward, x, dense->weight, y, scratch);
 }
 
+static pl_status multiply(const pl_product *product, const void *left, const void *right, bool add,
+                          void *out, void *scratch) {
+  return add ? pl_product_add(product, left, right, out, scratch)
+             : pl_product_run(product, left, right, out, scratch);
+}
+
 pl_status pl_dense_backward_weight(const pl_dense *dense, const void *x, const void *dy, bool add,
                                    float *dweight, void *scratch) {
   bool transposed = dense->spec.transposed;
   const void *left = transposed ? x : dy, *right = transposed ? dy : x;
-  if (add) return pl_product_add(dense->backward_weight, left, right, dweight, scratch);
-  return pl_product_run(dense->backward_weight, left, right, dweight, scratch);
+  return multiply(dense->backward_weight, left, right, add, dweight, scratch);
 }
 
-pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, void *dx, void *scratch) {
-  return pl_product_run(dense->backward_data, dy, dense->weight, dx, scratch);
-}
-
-pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
-                            float *dweight, void *scratch) {
-  PL_TRY(pl_dense_backward_weight(dense, x, dy, false, dweight, scratch));
-  return dense->backward_data ? pl_dense_backward_data(dense, dy, dx, scratch) : PL_OK;
+pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, bool add, void *dx,
+                                 void *scratch) {
+  return dense->backward_data ? multiply(dense->backward_data, dy, dense->weight, add, dx, scratch)
+                              : PL_OK;
 }

@@ -30,12 +30,12 @@ pl_status pl_dense_load(pl_dense *dense, const void *weight, const void *bias);
 
 size_t pl_dense_scratch_bytes(const pl_dense *dense);
 pl_status pl_dense_forward(const pl_dense *dense, const void *x, void *y, void *scratch);
-/* Both gradients; dx only where the plan needs it. dweight is f32. */
-pl_status pl_dense_backward(const pl_dense *dense, const void *x, const void *dy, void *dx,
-                            float *dweight, void *scratch);
-/* One of them. `add`: dweight is added to what is there. */
+/* The gradients, of the input only where the plan needs it. dweight is f32. `add`: to what is
+ * there.
+ */
 pl_status pl_dense_backward_weight(const pl_dense *dense, const void *x, const void *dy, bool add,
                                    float *dweight, void *scratch);
-pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, void *dx, void *scratch);
+pl_status pl_dense_backward_data(const pl_dense *dense, const void *dy, bool add, void *dx,
+                                 void *scratch);
 
 #endif

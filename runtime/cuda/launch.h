@@ -166,11 +166,11 @@ void pl_launch_layer_norm(pl_stream stream, const pl_cuda_layer_norm_shape *shap
                           const float *gain, const float *bias, const void *x, void *y,
                           float *statistics);
 size_t pl_launch_layer_norm_partial(const pl_cuda_layer_norm_shape *shape); /* doubles */
-/* dx may be NULL. partial: scratch of pl_launch_layer_norm_partial(). */
+/* dx may be NULL; `add`: to what is there. partial: scratch of pl_launch_layer_norm_partial(). */
 void pl_launch_layer_norm_gradient(pl_stream stream, const pl_cuda_layer_norm_shape *shape,
                                    const float *gain, const float *statistics, const void *x,
                                    const void *dy, double *partial, float *dgain, float *dbias,
-                                   void *dx);
+                                   bool add, void *dx);
 
 /* ---- linear.cu ---- */
 

@@ -30,7 +30,8 @@ static pl_status layer_norm_forward(pl_kernel *kernel, const pl_kernel_args *arg
 static pl_status layer_norm_backward(pl_kernel *kernel, const pl_kernel_args *args) {
   layer_norm_kernel *k = (layer_norm_kernel *)kernel;
   pl_launch_layer_norm_gradient(pl_cuda_stream(), &k->shape, k->gain_values, args->saved, args->x,
-                                args->dy, args->scratch, args->dweight, args->dbias, args->dx);
+                                args->dy, args->scratch, args->dweight, args->dbias, args->add_dx,
+                                args->dx);
   return pl_cuda_check("layer norm's gradient", cudaGetLastError());
 }
 
@@ -44,7 +45,7 @@ static void fill_needs(const layer_norm_kernel *k, bool training, pl_kernel_need
   double elements = (double)positions * (double)channels;
   *needs = (pl_kernel_needs){.forward_flops = 8 * elements};
   if (!training) return;
-  needs->backward_reads_x = true;
+  needs->backward_reads_x = needs->backward_adds_dx = true;
   needs->backward_flops = 14 * elements;
   needs->saved_bytes = positions * 2 * sizeof(float);
   needs->scratch_bytes = pl_launch_layer_norm_partial(&k->shape) * sizeof(double);

@@ -69,7 +69,8 @@ size_t chunks_of(size_t positions) {
 template <int GROUPS, typename T>
 __global__ void __launch_bounds__(THREADS)
     one_pass_kernel(pl_cuda_layer_norm_shape shape, size_t chunk, const float *gain,
-                    const statistics *kept, const T *x, const T *dy, T *dx, double *partial) {
+                    const statistics *kept, const T *x, const T *dy, bool add, T *dx,
+                    double *partial) {
   PL_SHARED float sums[PER_BLOCK][2][GROUPS * PL_WARP * 4];
   unsigned lane = threadIdx.x % PL_WARP, warp = threadIdx.x / PL_WARP;
   size_t channels = shape.channels, first = blockIdx.x * chunk;
@@ -97,8 +98,10 @@ __global__ void __launch_bounds__(THREADS)
     PL_UNROLL
     for (int i = 0; i < GROUPS; i++) {
       size_t c = ((size_t)i * PL_WARP + lane) * 4;
-      pl_values<4> v;
-      for (int n = 0; n < 4; n++) v.at[n] = s.inverse * (g[i][n] - mean - normal[i][n] * slope);
+      pl_values<4> v, before = {};
+      if (add && c < channels) before = pl_read_values<4>(dx, p * channels + c);
+      for (int n = 0; n < 4; n++)
+        v.at[n] = s.inverse * (g[i][n] - mean - normal[i][n] * slope) + before.at[n];
       if (dx && c < channels) pl_write_values<4>(dx, p * channels + c, v);
     }
   }
@@ -122,7 +125,7 @@ __global__ void __launch_bounds__(THREADS)
 
 template <int N, typename T>
 __global__ void gradient_kernel(pl_cuda_layer_norm_shape shape, const float *gain,
-                                const statistics *kept, const T *x, const T *dy, T *dx) {
+                                const statistics *kept, const T *x, const T *dy, bool add, T *dx) {
   size_t p = blockIdx.x * (size_t)PER_BLOCK + threadIdx.x / PL_WARP, channels = shape.channels;
   unsigned lane = threadIdx.x % PL_WARP;
   if (p >= shape.positions) return;
@@ -143,10 +146,11 @@ __global__ void gradient_kernel(pl_cuda_layer_norm_shape shape, const float *gai
   float mean = pl_warp_sum(sum) / (float)channels, slope = pl_warp_sum(along) / (float)channels;
   for (size_t c = lane * N; c < channels; c += PL_WARP * N) {
     pl_values<N> v = pl_read_values<N>(x, c), d = pl_read_values<N>(dy, c),
-                 w = pl_read_values<N>(gain, c);
+                 w = pl_read_values<N>(gain, c), before = {};
+    if (add) before = pl_read_values<N>(dx, c);
     for (int n = 0; n < N; n++) {
       float normal = (v.at[n] - s.mean) * s.inverse;
-      v.at[n] = s.inverse * (d.at[n] * w.at[n] - mean - normal * slope);
+      v.at[n] = s.inverse * (d.at[n] * w.at[n] - mean - normal * slope) + before.at[n];
     }
     pl_write_values<N>(dx, c, v);
   }
@@ -194,12 +198,12 @@ void forward(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const floa
 
 template <typename T>
 void input_gradient(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const float *gain,
-                    const statistics *kept, const T *x, const T *dy, T *dx) {
+                    const statistics *kept, const T *x, const T *dy, bool add, T *dx) {
   size_t blocks = blocks_for(shape.positions);
   if (pl_fours_in(shape.channels, gain, x, dy, dx))
-    PL_LAUNCH((gradient_kernel<4, T>), blocks, THREADS, stream, shape, gain, kept, x, dy, dx);
+    PL_LAUNCH((gradient_kernel<4, T>), blocks, THREADS, stream, shape, gain, kept, x, dy, add, dx);
   else
-    PL_LAUNCH((gradient_kernel<1, T>), blocks, THREADS, stream, shape, gain, kept, x, dy, dx);
+    PL_LAUNCH((gradient_kernel<1, T>), blocks, THREADS, stream, shape, gain, kept, x, dy, add, dx);
 }
 
 enum { MOST_GROUPS = 8 };
@@ -207,38 +211,38 @@ enum { MOST_GROUPS = 8 };
 template <typename T>
 void one_pass(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const float *gain,
               const statistics *kept, const T *x, const T *dy, double *partial,
-              const store_line &result, T *dx) {
+              const store_line &result, bool add, T *dx) {
   size_t chunk = chunk_of(shape.positions), blocks = chunks_of(shape.positions);
   size_t groups = (shape.channels + PL_WARP * 4 - 1) / (PL_WARP * 4);
   if (groups <= 2)
-    PL_LAUNCH((one_pass_kernel<2, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
-              partial);
+    PL_LAUNCH((one_pass_kernel<2, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy,
+              add, dx, partial);
   else if (groups <= 4)
-    PL_LAUNCH((one_pass_kernel<4, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
-              partial);
+    PL_LAUNCH((one_pass_kernel<4, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy,
+              add, dx, partial);
   else if (groups <= 6)
-    PL_LAUNCH((one_pass_kernel<6, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy, dx,
-              partial);
+    PL_LAUNCH((one_pass_kernel<6, T>), blocks, THREADS, stream, shape, chunk, gain, kept, x, dy,
+              add, dx, partial);
   else
     PL_LAUNCH((one_pass_kernel<MOST_GROUPS, T>), blocks, THREADS, stream, shape, chunk, gain, kept,
-              x, dy, dx, partial);
+              x, dy, add, dx, partial);
   pl_column_finish<2>(stream, result, partial, blocks, shape.channels);
 }
 
 template <typename T>
 void backward(pl_stream stream, const pl_cuda_layer_norm_shape &shape, const float *gain,
               const statistics *kept, const void *x, const void *dy, double *partial, float *dgain,
-              float *dbias, void *dx) {
+              float *dbias, bool add, void *dx) {
   line_gradient<T> term = {(const T *)x, (const T *)dy, kept, shape.channels};
   store_line result = {dgain, dbias};
   if (shape.channels <= MOST_GROUPS * PL_WARP * 4 &&
       pl_fours_in(shape.channels, gain, term.x, term.dy, (T *)dx)) {
-    one_pass(stream, shape, gain, kept, term.x, term.dy, partial, result, (T *)dx);
+    one_pass(stream, shape, gain, kept, term.x, term.dy, partial, result, add, (T *)dx);
     return;
   }
   pl_column_sums<2>(stream, term, result, pl_fours_in(shape.channels, term.x, term.dy),
                     shape.positions, shape.channels, partial);
-  if (dx) input_gradient(stream, shape, gain, kept, term.x, term.dy, (T *)dx);
+  if (dx) input_gradient(stream, shape, gain, kept, term.x, term.dy, add, (T *)dx);
 }
 
 }  // namespace
@@ -258,7 +262,7 @@ size_t pl_launch_layer_norm_partial(const pl_cuda_layer_norm_shape *shape) {
 void pl_launch_layer_norm_gradient(pl_stream stream, const pl_cuda_layer_norm_shape *shape,
                                    const float *gain, const float *kept, const void *x,
                                    const void *dy, double *partial, float *dgain, float *dbias,
-                                   void *dx) {
+                                   bool add, void *dx) {
   PL_BY_TYPE(shape->type, backward, stream, *shape, gain, (const statistics *)kept, x, dy, partial,
-             dgain, dbias, dx);
+             dgain, dbias, add, dx);
 }

@@ -64,7 +64,8 @@ static pl_status linear_backward(pl_kernel *kernel, const pl_kernel_args *args) 
     pl_launch_column_sums(pl_cuda_stream(), k->out_type, args->dbias, args->dy, lines, features,
                           (double *)(void *)sums);
   PL_TRY(pl_cuda_check("gradient of a bias", cudaGetLastError()));
-  return pl_dense_backward(&k->dense, args->x, dy, args->dx, args->dweight, inner);
+  PL_TRY(pl_dense_backward_weight(&k->dense, args->x, dy, false, args->dweight, inner));
+  return pl_dense_backward_data(&k->dense, dy, args->add_dx, args->dx, inner);
 }
 
 static const pl_kernel_class linear_class = {.destroy = linear_destroy,
@@ -105,6 +106,7 @@ static void fill_needs(const pl_kernel_spec *spec, linear_kernel *k, pl_kernel_n
       (pl_kernel_needs){.scratch_bytes = pl_align_up(k->narrow_bytes) + pl_align_up(k->sums_bytes) +
                                          pl_dense_scratch_bytes(&k->dense),
                         .backward_reads_x = true,
+                        .backward_adds_dx = true,
                         .forward_flops = flops,
                         .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
 }

@@ -206,6 +206,6 @@ pl_status pl_product_run(const pl_product *product, const void *left, const void
 
 pl_status pl_product_add(const pl_product *product, const void *left, const void *right, void *out,
                          void *scratch) {
-  PL_INVARIANT(!product->spec.bias && product->spec.out_type == PL_F32);
+  PL_INVARIANT(!product->spec.bias);
   return run(product, left, right, 1, out, scratch);
 }

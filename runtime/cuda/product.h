@@ -47,7 +47,7 @@ enum { PL_PRODUCT_MOST_SCRATCH = (32 << 20) + 256 };
 size_t pl_product_scratch_bytes(const pl_product *product);
 pl_status pl_product_run(const pl_product *product, const void *left, const void *right, void *out,
                          void *scratch);
-/* out += left · right: a result of f32 and a plan without bias. */
+/* out += left · right, rounded once; for a plan without bias. */
 pl_status pl_product_add(const pl_product *product, const void *left, const void *right, void *out,
                          void *scratch);
 

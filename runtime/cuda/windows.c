@@ -86,10 +86,10 @@ static pl_status lines_of(const pl_window_product *p, const char *x, void *scrat
   return pl_cuda_check("gathering windows", cudaGetLastError());
 }
 
-static pl_status data_gradient(const pl_window_product *p, const char *dy, char *dx,
+static pl_status data_gradient(const pl_window_product *p, const char *dy, bool add, char *dx,
                                char *scratch) {
-  if (p->lines_bytes == 0) return pl_dense_backward_data(&p->dense, dy, dx, scratch);
-  PL_TRY(pl_dense_backward_data(&p->dense, dy, scratch, scratch + p->lines_bytes));
+  if (p->lines_bytes == 0) return pl_dense_backward_data(&p->dense, dy, add, dx, scratch);
+  PL_TRY(pl_dense_backward_data(&p->dense, dy, false, scratch, scratch + p->lines_bytes));
   pl_launch_windows_gradient(pl_cuda_stream(), &p->windows, scratch, dx);
   return pl_cuda_check("gradient of windows", cudaGetLastError());
 }
@@ -107,7 +107,8 @@ pl_status pl_window_product_forward(const pl_window_product *product, const void
 }
 
 pl_status pl_window_product_backward(const pl_window_product *product, const void *x,
-                                     const void *dy, void *dx, float *dweight, void *scratch) {
+                                     const void *dy, bool add_dx, void *dx, float *dweight,
+                                     void *scratch) {
   const pl_window_product *p = product;
   char *inner = (char *)scratch + p->lines_bytes;
   for (int i = 0; i < p->pieces; i++) {
@@ -115,7 +116,7 @@ pl_status pl_window_product_backward(const pl_window_product *product, const voi
     const void *lines;
     PL_TRY(lines_of(p, (const char *)x + before_x(p, i), scratch, &lines));
     PL_TRY(pl_dense_backward_weight(&p->dense, lines, piece, i > 0, dweight, inner));
-    if (p->need_dx) PL_TRY(data_gradient(p, piece, (char *)dx + before_x(p, i), inner));
+    if (p->need_dx) PL_TRY(data_gradient(p, piece, add_dx, (char *)dx + before_x(p, i), inner));
   }
   return PL_OK;
 }

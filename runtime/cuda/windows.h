@@ -29,8 +29,12 @@ size_t pl_window_product_scratch_bytes(const pl_window_product *product);
 pl_status pl_window_product_load(pl_window_product *product, const void *weight);
 pl_status pl_window_product_forward(const pl_window_product *product, const void *x, void *y,
                                     void *scratch);
-/* dx only where the plan needs it. */
+/* dx only where the plan needs it. `add_dx`: to what is there, where pl_window_product_adds. */
 pl_status pl_window_product_backward(const pl_window_product *product, const void *x,
-                                     const void *dy, void *dx, float *dweight, void *scratch);
+                                     const void *dy, bool add_dx, void *dx, float *dweight,
+                                     void *scratch);
+static inline bool pl_window_product_adds(const pl_window_product *product) {
+  return product->lines_bytes == 0;
+}
 
 #endif

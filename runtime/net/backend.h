@@ -30,6 +30,7 @@ typedef struct pl_kernel_needs {
   size_t scratch_bytes; /* during a call */
   bool backward_reads_x, backward_reads_y; /* else that value may be gone by then */
   bool backward_reads_skip;
+  bool backward_adds_dx; /* it can add dx to what stands there (pl_kernel_args.add_dx) */
   /* Batch norm: doubles per leaf that must be summed over the scope between the two phases of
    * forward (and of backward); 0 for operations of one phase. */
   size_t phase_sums;
@@ -44,7 +45,8 @@ typedef struct pl_kernel_args {
   void *saved;            /* saved_bytes */
   void *scratch;          /* scratch_bytes */
   const void *dy;         /* (rows, out_shape) */
-  void *dx;               /* (rows, in_shape); written, not added to */
+  void *dx;               /* (rows, in_shape); written, or */
+  bool add_dx;            /* added to what stands there: only with needs.backward_adds_dx */
   void *dskip;            /* gradient of the second input; written; NULL where nobody asks */
   float *dweight, *dbias; /* f32, master layout; written, not added to */
   uint64_t seed;          /* dropout: the key of its random numbers, with op->number */

@@ -56,6 +56,7 @@ static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_
                 : locate(pass, leaf, dy);
   if (step->spec.need_dx) {
     bool part = step->dx_part.arena != PL_ARENA_NONE;
+    args.add_dx = step->adds_dx;
     args.dx = locate(pass, leaf, part ? step->dx_part : net->gradient[op->input[0]]);
   }
   if (pl_net_needs_dskip(net, step)) {

@@ -67,14 +67,15 @@ static void want_values(planner *p) {
   }
 }
 
-/* One contribution to the gradient of `value`: straight to it if it is the first, else to a part of
- * its own that is added at once. */
-static void contribute(planner *p, pl_value value, int moment, pl_place *part) {
-  if (p->first_gradient[value] == 0) {
+/* One contribution to the gradient of `value`: straight to it if it is the first or (*adds) its
+ * kernel can add, else to a part of its own that is added at once. */
+static void contribute(planner *p, pl_value value, int moment, pl_place *part, bool *adds) {
+  bool first = p->first_gradient[value] == 0;
+  *adds = *adds && !first;
+  if (first)
     p->first_gradient[value] = moment;
-  } else {
+  else if (!*adds)
     want(p, part, value_bytes(p->net, value), moment, moment);
-  }
 }
 
 static void want_gradients(planner *p) {
@@ -89,8 +90,12 @@ static void want_gradients(planner *p) {
     pl_step *step = &net->step[i];
     if (!step->backward) continue;
     int moment = backward_moment(net, i);
-    if (step->spec.need_dx) contribute(p, step->op.input[0], moment, &step->dx_part);
-    if (pl_net_needs_dskip(net, step)) contribute(p, step->op.input[1], moment, &step->dskip_part);
+    bool never = false;
+    step->adds_dx = step->needs.backward_adds_dx;
+    if (step->spec.need_dx)
+      contribute(p, step->op.input[0], moment, &step->dx_part, &step->adds_dx);
+    if (pl_net_needs_dskip(net, step))
+      contribute(p, step->op.input[1], moment, &step->dskip_part, &never);
   }
   for (pl_value v = 0; v < pl_graph_values(net->graph); v++) {
     if (p->first_gradient[v] == 0) continue;

@@ -32,8 +32,9 @@ typedef struct pl_step {
   size_t statistic; /* norms in training: where theirs start in the vector of all statistics */
   pl_place saved;
   /* Where dx and dskip go when they are not the first contribution to their value's gradient: they
-   * are added to it then. */
+   * are added to it then. Nowhere if the kernel adds dx itself. */
   pl_place dx_part, dskip_part;
+  bool adds_dx;
 } pl_step;
 
 struct pl_net {

@@ -191,3 +191,27 @@ void op_for_both_types(const op_table *table, void (*check)(const op_setup *)) {
     if (can_run(&s)) check(&s);
   }
 }
+
+/* What is added to is dx itself, as it was written; a sum is rounded at most once more. */
+void op_check_adding(const op_setup *setup) {
+  const double rounding = setup->in_type == PL_BF16 ? 0x1p-7 : 1e-5;
+  op_fixture f;
+  op_fixture_open(&f, setup, backend);
+  if (f.needs.backward_adds_dx && !setup->inference) {
+    size_t bytes = f.in_count * pl_dtype_bytes(f.x_type);
+    op_fixture_forward(&f);
+    op_fixture_backward(&f);
+    char *block = moved(f.dx, bytes);
+    const void *once = block + PL_ALIGNMENT;
+    f.add_dx = true;
+    op_fixture_backward(&f);
+    for (size_t i = 0; i < f.in_count; i++) {
+      double expected = 2 * (double)op_fixture_get(f.x_type, once, i);
+      double sum = (double)op_fixture_get(f.x_type, f.dx, i);
+      if (!(fabs(sum - expected) <= rounding * fabs(expected)))
+        fail_msg("%s: dx[%zu] was added to %.9g, expected %.9g", setup->name, i, sum, expected);
+    }
+    pl_free(block);
+  }
+  op_fixture_close(&f);
+}

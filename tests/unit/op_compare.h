@@ -23,6 +23,9 @@ void op_check_same_bits(const op_fixture *a, const op_fixture *b, const char *wh
 /* The same bits on a second run with every input and output elsewhere and old values in scratch. */
 void op_check_repeatable(const op_setup *setup);
 
+/* A kernel that says it can adds dx to what is there; others are passed over. */
+void op_check_adding(const op_setup *setup);
+
 /* The same bits with one thread and with three. */
 void op_check_thread_counts(const op_setup *setup);
 

@@ -275,6 +275,7 @@ void op_fixture_backward(op_fixture *f) {
   args.y = place_y(&p, f, f->needs.backward_reads_y ? f->y : NULL);
   args.dy = place_y(&p, f, f->dy);
   args.dx = place_x(&p, f, f->x_type == PL_I32 ? NULL : f->dx);
+  args.add_dx = f->add_dx;
   args.dskip = place_skip(&p, f, has_skip(f) ? f->dskip : NULL);
   args.dweight = place(&p, f->weights ? f->dweight : NULL, f->weights * sizeof(float));
   args.dbias = place(&p, f->biases ? f->dbias : NULL, f->biases * sizeof(float));

@@ -46,7 +46,8 @@ typedef struct op_fixture {
   float *buffers;
   void *x, *skip, *dy;                  /* read */
   void *y, *saved, *scratch;            /* written by forward */
-  void *dx, *dskip;                     /* written by backward */
+  void *dx, *dskip;                     /* written by backward, */
+  bool add_dx;                          /* or dx added to */
   float *dweight, *dbias;               /* written by backward */
   double *forward_sums, *backward_sums; /* batch norm in training: (2 * channels) */
 } op_fixture;

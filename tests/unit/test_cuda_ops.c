@@ -19,6 +19,11 @@ static void is_repeatable(void **state) {
     op_for_both_types(cuda_tables[i], op_check_repeatable);
 }
 
+static void gradients_are_added(void **state) {
+  (void)state;
+  for (size_t i = 0; i < cuda_table_count; i++) op_for_both_types(cuda_tables[i], op_check_adding);
+}
+
 /* Kinds that pass a NaN of the first element on to the first element of their output. */
 static void a_nan_stays(void **state) {
   (void)state;
@@ -54,9 +59,8 @@ static void what_is_not_done_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(matches_the_naive_backend),
-      cmocka_unit_test(is_repeatable),
-      cmocka_unit_test(a_nan_stays),
+      cmocka_unit_test(matches_the_naive_backend),   cmocka_unit_test(is_repeatable),
+      cmocka_unit_test(gradients_are_added),         cmocka_unit_test(a_nan_stays),
       cmocka_unit_test(what_is_not_done_is_refused),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;

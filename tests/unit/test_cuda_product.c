@@ -182,7 +182,8 @@ static void a_gradient_may_lie_behind_others(void **state) {
   void *scratch = NULL;
   CHECK_OK(pl_cuda_device.alloc(pl_dense_scratch_bytes(&dense), &scratch));
   const float *dy = (const float *)there[2] + DY;
-  CHECK_OK(pl_dense_backward(&dense, there[0], dy, there[3], there[4], scratch));
+  CHECK_OK(pl_dense_backward_weight(&dense, there[0], dy, false, there[4], scratch));
+  CHECK_OK(pl_dense_backward_data(&dense, dy, false, there[3], scratch));
   CHECK_OK(pl_cuda_device.get(dx, there[3], sizeof dx));
   CHECK_OK(pl_cuda_device.get(dweight, there[4], sizeof dweight));
   check_gradients(x, weight, leaves + DY, dx, dweight);

@@ -67,7 +67,7 @@ static void run(arrays *a, int rows) {
   CHECK_OK(pl_cuda_device.alloc(pl_window_product_scratch_bytes(&product), &scratch));
   CHECK_OK(pl_window_product_load(&product, w));
   CHECK_OK(pl_window_product_forward(&product, x, y, scratch));
-  CHECK_OK(pl_window_product_backward(&product, x, dy, dx, dw, scratch));
+  CHECK_OK(pl_window_product_backward(&product, x, dy, false, dx, dw, scratch));
   bring_back(a->y, y, Y);
   bring_back(a->dx, dx, X);
   bring_back(a->dw, dw, W);
