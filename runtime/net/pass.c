@@ -54,12 +54,12 @@ static pl_kernel_args backward_args(const pl_pass *pass, int64_t leaf, const pl_
   args.dy = dy.arena == PL_ARENA_DOUT
                 ? pass->dout + (size_t)leaf * pl_net_value_elements(net, op->output)
                 : locate(pass, leaf, dy);
-  if (step->spec.need_dx) {
+  if (step->spec.need_dx && !step->shares_dx) {
     bool part = step->dx_part.arena != PL_ARENA_NONE;
     args.add_dx = step->adds_dx;
     args.dx = locate(pass, leaf, part ? step->dx_part : net->gradient[op->input[0]]);
   }
-  if (pl_net_needs_dskip(net, step)) {
+  if (pl_net_needs_dskip(net, step) && !step->shares_dskip) {
     bool part = step->dskip_part.arena != PL_ARENA_NONE;
     args.dskip = locate(pass, leaf, part ? step->dskip_part : net->gradient[op->input[1]]);
   }

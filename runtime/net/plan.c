@@ -22,6 +22,8 @@ typedef struct planner {
   int *producer;       /* (values): the step that writes it */
   int *last_use;       /* (values): the last moment it is read */
   int *first_gradient; /* (values): the moment its gradient is first written; 0 before that */
+  int *last_gradient;  /* (values): the moment that memory is last read */
+  pl_value *holder;    /* (values): the one whose gradient has the memory; mostly itself */
 } planner;
 
 /* The timeline. Step i runs forward at moment i. */
@@ -78,6 +80,76 @@ static void contribute(planner *p, pl_value value, int moment, pl_place *part, b
     want(p, part, value_bytes(p->net, value), moment, moment);
 }
 
+/* ---- gradients of sums ----
+ *
+ * The gradient of a sum is that of both summands, which need no copies of it. One of them, a
+ * residual stream, may be added to later, or be a sum itself and be shared further: by then the
+ * other must have been read. */
+
+/* The step where backward, coming from step `from`, next has to do with the gradient of `value`. */
+static int next_step(const planner *p, int from, pl_value value) {
+  int i = from - 1;
+  for (; i > p->producer[value]; i--) {
+    const pl_op *op = &p->net->step[i].op;
+    if (op->input[0] == value || (op->inputs == 2 && op->input[1] == value)) break;
+  }
+  return i;
+}
+
+/* Whether nobody has to do with `brief` but the step that made it, which is no sum, and that before
+ * anybody has to do with `other`. */
+static bool is_brief(const planner *p, int sum, pl_value brief, pl_value other) {
+  int end = p->producer[brief];
+  return next_step(p, sum, brief) == end && p->net->step[end].op.kind != PL_OP_ADD &&
+         end > next_step(p, sum, other);
+}
+
+static bool may_share(const planner *p, pl_value value, pl_value sum) {
+  const pl_net *net = p->net;
+  return p->first_gradient[value] == 0 && net->gradient[sum].arena != PL_ARENA_DOUT &&
+         pl_net_value_type(net, value) == pl_net_value_type(net, sum);
+}
+
+static void share(planner *p, pl_value value, pl_value sum, int moment) {
+  p->holder[value] = p->holder[sum];
+  p->first_gradient[value] = moment;
+}
+
+static void share_gradient(planner *p, int i) {
+  pl_net *net = p->net;
+  pl_step *step = &net->step[i];
+  const pl_op *op = &step->op;
+  if (op->kind != PL_OP_ADD) return;
+  pl_value a = op->input[0], b = op->input[1];
+  bool both = a != b && (is_brief(p, i, a, b) || is_brief(p, i, b, a));
+  step->shares_dx = step->spec.need_dx && may_share(p, a, op->output);
+  step->shares_dskip =
+      pl_net_needs_dskip(net, step) && may_share(p, b, op->output) && (both || !step->shares_dx);
+  if (step->shares_dx) share(p, a, op->output, backward_moment(net, i));
+  if (step->shares_dskip) share(p, b, op->output, backward_moment(net, i));
+}
+
+/* Memory for as long as any of those that share it is read. */
+static void want_gradient_memory(planner *p) {
+  pl_net *net = p->net;
+  int values = pl_graph_values(net->graph);
+  for (pl_value v = 0; v < values; v++) {
+    if (p->first_gradient[v] == 0) continue;
+    int *last = &p->last_gradient[p->holder[v]], moment = backward_moment(net, p->producer[v]);
+    if (moment > *last) *last = moment;
+  }
+  for (pl_value v = 0; v < values; v++) {
+    if (p->first_gradient[v] == 0 || p->holder[v] != v) continue;
+    want(p, &net->gradient[v], value_bytes(net, v), p->first_gradient[v], p->last_gradient[v]);
+  }
+}
+
+static void place_shared_gradients(planner *p) {
+  pl_net *net = p->net;
+  for (pl_value v = 0; v < pl_graph_values(net->graph); v++)
+    net->gradient[v] = net->gradient[p->holder[v]];
+}
+
 static void want_gradients(planner *p) {
   pl_net *net = p->net;
   pl_value output = net->options.output;
@@ -91,17 +163,14 @@ static void want_gradients(planner *p) {
     if (!step->backward) continue;
     int moment = backward_moment(net, i);
     bool never = false;
+    share_gradient(p, i);
     step->adds_dx = step->needs.backward_adds_dx;
-    if (step->spec.need_dx)
+    if (step->spec.need_dx && !step->shares_dx)
       contribute(p, step->op.input[0], moment, &step->dx_part, &step->adds_dx);
-    if (pl_net_needs_dskip(net, step))
+    if (pl_net_needs_dskip(net, step) && !step->shares_dskip)
       contribute(p, step->op.input[1], moment, &step->dskip_part, &never);
   }
-  for (pl_value v = 0; v < pl_graph_values(net->graph); v++) {
-    if (p->first_gradient[v] == 0) continue;
-    want(p, &net->gradient[v], value_bytes(net, v), p->first_gradient[v],
-         backward_moment(net, p->producer[v]));
-  }
+  want_gradient_memory(p);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -161,20 +230,26 @@ pl_status pl_net_plan_memory(pl_net *net) {
   p.producer = pl_alloc(values, sizeof *p.producer);
   p.last_use = pl_alloc(values, sizeof *p.last_use);
   p.first_gradient = pl_alloc(values, sizeof *p.first_gradient);
+  p.last_gradient = pl_alloc(values, sizeof *p.last_gradient);
+  p.holder = pl_alloc(values, sizeof *p.holder);
   net->value = pl_alloc(values, sizeof *net->value);
   net->gradient = pl_alloc(values, sizeof *net->gradient);
-  if (!p.region || !p.producer || !p.last_use || !p.first_gradient || !net->value ||
-      !net->gradient) {
+  if (!p.region || !p.producer || !p.last_use || !p.first_gradient || !p.last_gradient ||
+      !p.holder || !net->value || !net->gradient) {
     status = PL_E_INTERNAL;
     goto done;
   }
+  for (pl_value v = 0; v < (pl_value)values; v++) p.holder[v] = v;
   want_values(&p);
   if (net->options.training) want_gradients(&p);
   status = place_regions(&p);
+  place_shared_gradients(&p);
 done:
   pl_free(p.region);
   pl_free(p.producer);
   pl_free(p.last_use);
   pl_free(p.first_gradient);
+  pl_free(p.last_gradient);
+  pl_free(p.holder);
   return status;
 }

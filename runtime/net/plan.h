@@ -35,6 +35,7 @@ typedef struct pl_step {
    * are added to it then. Nowhere if the kernel adds dx itself. */
   pl_place dx_part, dskip_part;
   bool adds_dx;
+  bool shares_dx, shares_dskip; /* a sum: that of the input has the memory of the output's */
 } pl_step;
 
 struct pl_net {

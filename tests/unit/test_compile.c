@@ -216,6 +216,43 @@ static void token_ids_get_no_gradient(void **state) {
   rig_destroy(&rig);
 }
 
+/* Two blocks of a residual stream, and a sum whose summands are both read elsewhere. */
+static pl_value residual_stream(pl_graph *g, pl_value x) {
+  pl_value stream = pl_linear(g, "stem", x, 8, true);
+  stream = pl_add(g, stream, pl_linear(g, "first", pl_relu(g, stream), 8, true));
+  stream = pl_add(g, pl_linear(g, "second", pl_relu(g, stream), 8, true), stream);
+  pl_value other = pl_linear(g, "other", stream, 8, true);
+  pl_value sum = pl_add(g, other, stream), positive = pl_relu(g, other);
+  return pl_linear(g, "head", pl_add(g, sum, positive), 3, true);
+}
+
+static bool same_gradient(const pl_net *net, pl_value a, pl_value b) {
+  const pl_place *place = net->gradient;
+  return place[a].arena == place[b].arena && place[a].offset == place[b].offset;
+}
+
+/* But where a summand's gradient has begun already: here that of `other`, by the relu. */
+static void gradients_of_sums_are_not_copied(void **state) {
+  (void)state;
+  net_rig rig;
+  rig_options options = {.build = residual_stream, .shape = {1, 1, 8}, .rows = 2, .leaves = 1};
+  rig_create(&rig, &options);
+  int sums = 0, copied = 0;
+  for (int i = 0; i < rig.net->steps; i++) {
+    const pl_step *step = &rig.net->step[i];
+    if (step->op.kind != PL_OP_ADD) continue;
+    const bool shares[] = {step->shares_dx, step->shares_dskip};
+    sums++;
+    for (int k = 0; k < 2; k++) {
+      copied += !shares[k];
+      assert_int_equal(shares[k], same_gradient(rig.net, step->op.input[k], step->op.output));
+    }
+  }
+  assert_int_equal(sums, 4);
+  assert_int_equal(copied, 1);
+  rig_destroy(&rig);
+}
+
 static pl_value dropped_input(pl_graph *g, pl_value x) {
   return pl_dropout(g, pl_linear(g, "a", pl_dropout(g, x, 0.5F), 4, true), 0.5F);
 }
@@ -246,6 +283,7 @@ int main(void) {
       cmocka_unit_test(outputs_are_f32),
       cmocka_unit_test(what_the_backend_lacks_is_named),
       cmocka_unit_test(token_ids_get_no_gradient),
+      cmocka_unit_test(gradients_of_sums_are_not_copied),
       cmocka_unit_test(dropouts_are_for_training),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,15 @@ static pl_value norm_first(pl_graph *g, pl_value x) {
   return pl_linear(g, "l", pl_relu(g, norm(g, "n", x)), 2, true);
 }
 
+/* Sums of values with other readers before and behind, and of sums. */
+static pl_value sums(pl_graph *g, pl_value x) {
+  pl_value a = pl_linear(g, "a", x, 4, true), b = pl_linear(g, "b", a, 4, true);
+  pl_value left = pl_add(g, a, b), right = pl_add(g, b, a), twice = pl_add(g, left, right);
+  pl_value c = pl_linear(g, "c", pl_relu(g, twice), 4, true), d = pl_linear(g, "d", c, 4, true);
+  pl_value both = pl_add(g, c, twice), all = pl_add(g, d, both), again = pl_add(g, a, all);
+  return pl_add(g, again, pl_linear(g, "e", all, 4, true));
+}
+
 /* A residual network in small: stem, a block with identity and one with a strided projection,
  * pool, projector and unit rows. */
 static pl_value residual(pl_graph *g, pl_value x) {
@@ -283,6 +292,7 @@ static void operations_match_finite_differences(void **state) {
       {"add", add},
       {"add input", add_input},
       {"add twice", add_twice},
+      {"sums", sums},
       {"max pool", max_pool},
       {"avg pool", avg_pool},
       {"global avg pool", global_avg_pool},
