@@ -1,13 +1,14 @@
 /* The engines of the emulated cuDNN. All compute convolutions of channel-last tensors in plain
- * loops with sums in double, and write all over their workspace; which one does shows in the
- * result, where it rounds or can't be repeated. Heuristics name such as nobody here may choose in
- * front. */
+ * loops with the sums of tensor cores, or of f32, and write all over their workspace; which one
+ * does shows in the result, where it rounds or can't be repeated. Heuristics name such as nobody
+ * here may choose in front. */
 #include <string.h>
 
 #include "tests/emulation/dnn.h"
 #include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 #include "tests/emulation/queue.h"
+#include "tests/emulation/sums.h"
 #include "tests/emulation/values.h"
 
 namespace {
@@ -138,36 +139,32 @@ bool notes(const dnn_engine &engine, cudnnBackendNumericalNote_t note) {
   return false;
 }
 
-/* To the 10 bits of fraction that tensor cores read of f32. */
-float rounded(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0xFFF + (bits >> 13 & 1)) & ~(uint32_t)0x1FFF;
-  memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
 void compute(const convolution &s, const dnn_engine &engine, const arrays &a) {
   static int runs;
   bool rounds = notes(engine, TENSOR_CORE), varies = notes(engine, NONDETERMINISTIC);
   auto read = [&](const void *from, int64_t i) {
     float value = value_read(s.type, from, i);
-    return (double)(rounds ? rounded(value) : value);
+    return rounds && s.type == PL_F32 ? emulated_tf32(value) : value;
   };
   bool forward = s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
   bool data = s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
-  std::vector<double> sums((size_t)(forward ? s.y : data ? s.x : s.w).elements());
+  size_t elements = (size_t)(forward ? s.y : data ? s.x : s.w).elements();
+  std::vector<emulated_sum> sums(elements, emulated_sum(rounds));
   each_product(s, [&](int64_t x, int64_t w, int64_t y) {
     if (forward)
-      sums[(size_t)y] += read(a.x, x) * read(a.w, w);
+      sums[(size_t)y].add(read(a.x, x), read(a.w, w));
     else if (data)
-      sums[(size_t)x] += read(a.y, y) * read(a.w, w);
+      sums[(size_t)x].add(read(a.y, y), read(a.w, w));
     else
-      sums[(size_t)w] += read(a.y, y) * read(a.x, x);
+      sums[(size_t)w].add(read(a.y, y), read(a.x, x));
   });
   double factor = varies ? 1 + 1e-4 * ++runs : 1;
   for (size_t i = 0; i < sums.size(); i++)
-    value_write(s.type, forward ? a.y : data ? a.x : a.w, (int64_t)i, factor * sums[i]);
+    value_write(s.type,
+                forward ? a.y
+                : data  ? a.x
+                        : a.w,
+                (int64_t)i, factor * (double)sums[i].value());
 }
 
 /* ---- arrays of a pack ---- */

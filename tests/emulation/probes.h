@@ -41,6 +41,9 @@ void probe_load(pl_stream stream, int *out, int offset);
 /* One warp of which lane 7 is missing multiplies. */
 void probe_lone_product(pl_stream stream, float *out);
 
+/* out[i] = 2^x[i] for i below 1024, as device code works it out. */
+void probe_powers(pl_stream stream, float *out, const float *x);
+
 /* x[at] = 1 */
 void probe_write(pl_stream stream, int *x, size_t at);
 

@@ -1,12 +1,14 @@
-/* Products as runtime/cuda/product.h has them, in plain loops with sums in double. They are queued
- * like all work, and look at what the library would trip over: matrices that are aligned less than
- * their plan says. Workspace is written all over. */
+/* Products as runtime/cuda/product.h has them, in plain loops with the sums of tensor cores, or of
+ * f32 where these are not allowed. They are queued like all work, and look at what the library
+ * would trip over: matrices that are aligned less than their plan says. Workspace is written all
+ * over. */
 #include <cublasLt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
+#include "tests/emulation/sums.h"
 #include "tests/emulation/values.h"
 
 extern "C" {
@@ -37,17 +39,24 @@ int64_t place(const pl_product_matrix &m, int batch, int row, int column) {
   return batch * m.step + (m.transposed ? column * m.line + row : row * m.line + column);
 }
 
+/* An element as it is multiplied. */
+float factor(const pl_product_spec &s, const void *matrix, int64_t i) {
+  float value = value_read(s.type, matrix, i);
+  return s.tf32 && s.type == PL_F32 ? emulated_tf32(value) : value;
+}
+
 void multiply(const pl_product_spec &s, const void *bias, const void *left, const void *right,
               bool add, void *out) {
   for (int b = 0; b < s.batch; b++)
     for (int i = 0; i < s.rows; i++)
       for (int j = 0; j < s.cols; j++) {
-        double sum = s.bias ? (double)value_read(s.out_type, bias, j) : 0;
-        if (add) sum += (double)value_read(s.out_type, out, place(s.out, b, i, j));
+        emulated_sum sum(s.type == PL_BF16 || s.tf32);
         for (int k = 0; k < s.inner; k++)
-          sum += (double)value_read(s.type, left, place(s.left, b, i, k)) *
-                 (double)value_read(s.type, right, place(s.right, b, k, j));
-        value_write(s.out_type, out, place(s.out, b, i, j), sum);
+          sum.add(factor(s, left, place(s.left, b, i, k)),
+                  factor(s, right, place(s.right, b, k, j)));
+        float before = s.bias ? value_read(s.out_type, bias, j) : 0;
+        if (add) before += value_read(s.out_type, out, place(s.out, b, i, j));
+        value_write(s.out_type, out, place(s.out, b, i, j), before + sum.value());
       }
 }
 

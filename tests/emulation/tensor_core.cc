@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/emulation/sums.h"
+
 namespace {
 
 struct product_lane {
@@ -23,20 +25,21 @@ float half(uint32_t pair, unsigned which) {
 }
 
 void multiply(void *const *lanes) {
-  float left[16][16], right[16][8];
+  float left[16][16], right[8][16];
   for (unsigned lane = 0; lane < 32; lane++) {
     const product_lane *own = (const product_lane *)lanes[lane];
     unsigned g = lane / 4, t = lane % 4;
     for (unsigned i = 0; i < 8; i++)
       left[g + i / 2 % 2 * 8][2 * t + i / 4 * 8 + i % 2] = half(own->left[i / 2], i % 2);
     for (unsigned i = 0; i < 4; i++)
-      right[2 * t + i / 2 * 8 + i % 2][g] = half(own->right[i / 2], i % 2);
+      right[g][2 * t + i / 2 * 8 + i % 2] = half(own->right[i / 2], i % 2);
   }
   for (unsigned lane = 0; lane < 32; lane++) {
     float *result = ((const product_lane *)lanes[lane])->result;
     for (unsigned i = 0; i < 4; i++) {
       unsigned line = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-      for (unsigned k = 0; k < 16; k++) result[i] += left[line][k] * right[k][column];
+      for (unsigned k = 0; k < 16; k += EMULATED_GROUP)
+        result[i] = emulated_cut_sum(result[i], left[line] + k, right[column] + k, EMULATED_GROUP);
     }
   }
 }

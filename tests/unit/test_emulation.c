@@ -61,24 +61,37 @@ static void shuffles_read_other_lanes(void **state) {
   pl_cuda_device.release(to);
 }
 
+typedef struct matrices {
+  pl_bf16 left[16][16], right[16][8], transposed[8][16];
+} matrices;
+
+static void set_right(matrices *m, int k, int j, float value) {
+  m->transposed[j][k] = m->right[k][j] = pl_f32_to_bf16(value);
+}
+
+static void multiply(const matrices *m, bool from_transposed, float result[16][8]) {
+  void *l = room(sizeof m->left), *r = room(sizeof m->right), *t = room(sizeof m->transposed);
+  float *out = room(16 * sizeof *result);
+  CHECK_OK(pl_cuda_device.put(l, m->left, sizeof m->left));
+  CHECK_OK(pl_cuda_device.put(r, m->right, sizeof m->right));
+  CHECK_OK(pl_cuda_device.put(t, m->transposed, sizeof m->transposed));
+  probe_product(pl_cuda_stream(), out, l, r, t, from_transposed);
+  CHECK_OK(pl_cuda_device.get(result, out, 16 * sizeof *result));
+  void *blocks[] = {l, r, t, out};
+  for (int i = 0; i < 4; i++) pl_cuda_device.release(blocks[i]);
+}
+
 /* Whole numbers, whose products and sums are exact: each element is another. */
 static void tensor_cores_multiply(void **state) {
   (void)state;
-  pl_bf16 left[16][16], right[16][8], transposed[8][16];
+  matrices m;
   float result[16][8];
   for (int k = 0; k < 16; k++) {
-    for (int i = 0; i < 16; i++) left[i][k] = pl_f32_to_bf16((float)(i * 3 - k * 5));
-    for (int j = 0; j < 8; j++)
-      transposed[j][k] = right[k][j] = pl_f32_to_bf16((float)(k * 7 - j * 11));
+    for (int i = 0; i < 16; i++) m.left[i][k] = pl_f32_to_bf16((float)(i * 3 - k * 5));
+    for (int j = 0; j < 8; j++) set_right(&m, k, j, (float)(k * 7 - j * 11));
   }
-  void *l = room(sizeof left), *r = room(sizeof right), *t = room(sizeof right);
-  float *out = room(sizeof result);
-  CHECK_OK(pl_cuda_device.put(l, left, sizeof left));
-  CHECK_OK(pl_cuda_device.put(r, right, sizeof right));
-  CHECK_OK(pl_cuda_device.put(t, transposed, sizeof transposed));
   for (int from_transposed = 0; from_transposed < 2; from_transposed++) {
-    probe_product(pl_cuda_stream(), out, l, r, t, from_transposed);
-    CHECK_OK(pl_cuda_device.get(result, out, sizeof result));
+    multiply(&m, from_transposed, result);
     for (int i = 0; i < 16; i++)
       for (int j = 0; j < 8; j++) {
         int expected = 0;
@@ -86,8 +99,45 @@ static void tensor_cores_multiply(void **state) {
         assert_int_equal((int)result[i][j], expected);
       }
   }
-  void *blocks[] = {l, r, t, out};
-  for (int i = 0; i < 4; i++) pl_cuda_device.release(blocks[i]);
+}
+
+/* One, and 15 times the half of its last bit: none of those is left. */
+static void tensor_cores_cut_terms_off(void **state) {
+  (void)state;
+  matrices m;
+  float result[16][8];
+  for (int k = 0; k < 16; k++) {
+    for (int i = 0; i < 16; i++) m.left[i][k] = pl_f32_to_bf16(k == 0 ? 1 : 0x1p-12F);
+    for (int j = 0; j < 8; j++) set_right(&m, k, j, k == 0 ? 1 : 0x1p-12F);
+  }
+  multiply(&m, false, result);
+  for (int i = 0; i < 16; i++)
+    for (int j = 0; j < 8; j++) assert_true(result[i][j] == 1);
+}
+
+/* Two steps off, either way, but where the result has to be exact. */
+static void powers_are_as_inexact_as_a_device_has_them(void **state) {
+  (void)state;
+  enum { N = 1024 };
+  float x[N], power[N];
+  int above = 0, below = 0;
+  for (int i = 0; i < N; i++) x[i] = (float)(i - N / 2) / 64;
+  x[0] = -INFINITY;
+  x[1] = NAN;
+  float *from = room(sizeof x), *to = room(sizeof power);
+  CHECK_OK(pl_cuda_device.put(from, x, sizeof x));
+  probe_powers(pl_cuda_stream(), to, from);
+  CHECK_OK(pl_cuda_device.get(power, to, sizeof power));
+  assert_true(power[0] == 0 && isnan(power[1]) && power[N / 2] == 1);
+  for (int i = 2; i < N; i++) {
+    double off = (double)power[i] / exp2((double)x[i]) - 1;
+    above += off > 1e-7;
+    below += off < -1e-7;
+    assert_true(fabs(off) < 3 * 0x1p-23);
+  }
+  assert_true(above > N / 4 && below > N / 4);
+  pl_cuda_device.release(from);
+  pl_cuda_device.release(to);
 }
 
 static void copies_come_when_waited_for(void **state) {
@@ -285,6 +335,8 @@ int main(void) {
       cmocka_unit_test(blocks_sum_whatever_their_size),
       cmocka_unit_test(shuffles_read_other_lanes),
       cmocka_unit_test(tensor_cores_multiply),
+      cmocka_unit_test(tensor_cores_cut_terms_off),
+      cmocka_unit_test(powers_are_as_inexact_as_a_device_has_them),
       cmocka_unit_test(copies_come_when_waited_for),
       cmocka_unit_test(a_missing_wait_is_seen),
       cmocka_unit_test(launches_that_cannot_be_are_refused),
