@@ -18,6 +18,7 @@ inline float emulated_off(float exact, unsigned steps) {
 
 #define expf(x) emulated_off(expf(x), 2)
 #define exp2f(x) emulated_off(exp2f(x), 2)
+#define pl_exp2(x) emulated_off(pl_exp2(x), 2) /* what exp2f is made of */
 #define log2f(x) emulated_off(log2f(x), 1)
 #define log1pf(x) emulated_off(log1pf(x), 1)
 #define erfcf(x) emulated_off(erfcf(x), 4)

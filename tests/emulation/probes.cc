@@ -141,7 +141,7 @@ void probe_lone_product(pl_stream stream, float *out) {
 }
 
 static __global__ void powers_kernel(float *out, const float *x) {
-  out[threadIdx.x] = exp2f(x[threadIdx.x]);
+  out[threadIdx.x] = pl_exp2(x[threadIdx.x]);
 }
 
 void probe_powers(pl_stream stream, float *out, const float *x) {
