@@ -6,7 +6,8 @@
  *
  *   CUDA's runtime   is the emulated one (tests/emulation): device memory that only queued work may
  *                    touch, streams, recording, errors, and its faults of the environment
- *   kernels.cc       finds and starts kernels, within a device's limits; none is computed
+ *   kernels.cc       finds and starts kernels, within a device's limits but for their registers,
+ *                    of which the host knows nothing; none is computed
  *   products.cc      cuBLASLt's handle, choice of algorithms and products. Their descriptors are
  *                    cuBLASLt's own, and are looked at as its manual has it
  *   convolutions.cc  cuDNN's handle and execution. cuDNN plans by itself, for an H100 that is

@@ -15,9 +15,7 @@ struct CUkern_st {
 
 namespace {
 
-/* So many threads of a block have the registers they want, however many nvcc gives them: 255 are
- * the most. More threads take __launch_bounds__, of which the host knows nothing. */
-const size_t MOST_THREADS = 256;
+const size_t MOST_THREADS = 1024;
 const size_t MOST_SHARED = 48 << 10; /* without asking for more */
 
 struct configuration {
@@ -95,7 +93,7 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 blocks, dim3 threads, v
   if (count(blocks) < 1 || blocks.x > 0x7FFFFFFF || blocks.y > 0xFFFF || blocks.z > 0xFFFF)
     return refuse(kernel, "there is no such grid", cudaErrorInvalidConfiguration);
   if (count(threads) < 1 || count(threads) > MOST_THREADS)
-    return refuse(kernel, "its blocks may lack registers", cudaErrorLaunchOutOfResources);
+    return refuse(kernel, "there are no such blocks", cudaErrorInvalidConfiguration);
   if (shared > MOST_SHARED)
     return refuse(kernel, "there is less shared memory", cudaErrorInvalidValue);
   hollow_count(HOLLOW_KERNELS);
