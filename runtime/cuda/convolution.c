@@ -78,9 +78,13 @@ static void forget(pl_convolution *c) {
 /* *missing: as pl_dnn_convolution_plan says. */
 static pl_status plan(pl_convolution *c, pl_direction *missing) {
   PL_TRY(pl_dnn_convolution_plan(&c->device->dnn, &c->spec, &c->descriptors, c->plans, missing));
-  for (int i = 0; i < PL_DIRECTIONS; i++)
-    if (c->plans[i].workspace_bytes > c->workspace_bytes)
-      c->workspace_bytes = c->plans[i].workspace_bytes;
+  for (int i = 0; i < PL_DIRECTIONS; i++) {
+    const pl_dnn_plan *p = &c->plans[i];
+    if (!p->descriptor) continue;
+    pl_note_convolution(&c->spec, pl_direction_name((pl_direction)i), p->engine,
+                        p->workspace_bytes);
+    if (p->workspace_bytes > c->workspace_bytes) c->workspace_bytes = p->workspace_bytes;
+  }
   return PL_OK;
 }
 

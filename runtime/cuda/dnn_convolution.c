@@ -16,9 +16,9 @@ bool pl_direction_is_wanted(const pl_convolution_spec *spec, pl_direction direct
   return direction == PL_DIRECTION_FORWARD || spec->backward_weights;
 }
 
-/* Some engines copy what they read and write into another order or, of images, to more channels,
- * and what they are slower without should not fail for that: next to what a network keeps of all
- * its layers one such copy, in scratch that all kernels share, is little. */
+/* Workspace for a copy of all that is read and written: some engines, the fast ones of f32 among
+ * them, want it in another order, and images with more channels. Scratch is shared by all kernels,
+ * so that beside the activations that a network keeps it is little. */
 pl_dnn_rule pl_dnn_convolution_rule(const pl_convolution_spec *spec) {
   const size_t least = 64 << 20, alignments = 1 << 20;
   size_t side = (size_t)spec->window.kernel, rows = (size_t)spec->rows;

@@ -1,7 +1,8 @@
 #include "runtime/cuda/dnn_plan.h"
 
-/* More than the heuristics of any cuDNN so far name. */
-enum { MOST_CONFIGURATIONS = 64 };
+/* More than the heuristics of any cuDNN so far name, and more kinds of notes than there are; one
+ * for each bit of pl_dnn_plan's. */
+enum { MOST_CONFIGURATIONS = 64, MOST_NOTES = 32 };
 
 typedef struct choice {
   const pl_dnn_device *device;
@@ -15,44 +16,45 @@ typedef struct choice {
 /* ---- what is allowed ---- */
 
 #define NOTE(name) (1u << CUDNN_NUMERICAL_NOTE_##name)
-#define BEHAVIOR(name) (1u << CUDNN_BEHAVIOR_NOTE_##name)
 
-/* Numerical notes. Sums have to have a fixed order, and be f32 also between their parts; operands
- * keep the type they have; Fourier's and Winograd's transforms round by the largest value of an
- * image or a tile, so that small ones drown.
- * Behaviour. What is compiled at run time wants a compiler and seconds for each plan; cuBLASLt's
- * split sums can lose their end (runtime/cuda/product.c), and here nothing tells of the split;
- * reordered filters are for integers. */
+/* Notes that are not known here may mean anything, and of those that are these are not allowed:
+ *
+ *   NONDETERMINISTIC               sums have a fixed order
+ *   REDUCED_PRECISION_REDUCTION    and are f32, also between their parts
+ *   DOWN_CONVERT_INPUTS            operands keep the type they have
+ *   FFT, WINOGRAD…                 errors are those of the largest value of an image or a tile, in
+ *                                  which small ones drown
+ *   RUNTIME_COMPILATION            it wants a compiler, and seconds for each plan
+ *   CUBLASLT_DEPENDENCY            its split sums can lose their end (runtime/cuda/product.c), and
+ *                                  nothing here tells of the split
+ *   REQUIRES_…_INT8x32_REORDER     for integers */
 bool pl_dnn_allows(const pl_dnn_rule *rule, unsigned notes, unsigned behavior) {
-  const unsigned never = NOTE(NONDETERMINISTIC) | NOTE(REDUCED_PRECISION_REDUCTION) |
-                         NOTE(DOWN_CONVERT_INPUTS) | NOTE(FFT) | NOTE(WINOGRAD) |
-                         NOTE(WINOGRAD_TILE_4x4) | NOTE(WINOGRAD_TILE_6x6) |
-                         NOTE(WINOGRAD_TILE_13x13);
-  const unsigned never_so = BEHAVIOR(RUNTIME_COMPILATION) | BEHAVIOR(CUBLASLT_DEPENDENCY) |
-                            BEHAVIOR(REQUIRES_FILTER_INT8x32_REORDER) |
-                            BEHAVIOR(REQUIRES_BIAS_INT8x32_REORDER);
-  bool rounds = !rule->tensor_cores && (notes & NOTE(TENSOR_CORE)) != 0;
-  return (notes & never) == 0 && (behavior & never_so) == 0 && !rounds;
+  unsigned allowed = NOTE(STRICT_NAN_PROP) | (rule->tensor_cores ? NOTE(TENSOR_CORE) : 0);
+  unsigned allowed_behavior = 1u << CUDNN_BEHAVIOR_NOTE_SUPPORTS_CUDA_GRAPH_NATIVE_API;
+  return (notes & ~allowed) == 0 && (behavior & ~allowed_behavior) == 0;
 }
 
 /* ---- what cuDNN tells ---- */
 
+/* *count: of the values that are there, `most` at most. */
 static pl_status get(cudnnBackendDescriptor_t from, cudnnBackendAttributeName_t name,
                      cudnnBackendAttributeType_t type, int64_t most, int64_t *count, void *values) {
-  return pl_dnn_check("asking for an engine",
-                      cudnnBackendGetAttribute(from, name, type, most, count, values));
+  PL_TRY(pl_dnn_check("asking for an engine",
+                      cudnnBackendGetAttribute(from, name, type, most, count, values)));
+  if (*count > most) *count = most;
+  return PL_OK;
 }
 
 static pl_status get_notes(cudnnBackendDescriptor_t engine, pl_dnn_plan *of) {
-  cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
-  cudnnBackendBehaviorNote_t behavior[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+  cudnnBackendNumericalNote_t notes[MOST_NOTES];
+  cudnnBackendBehaviorNote_t behavior[MOST_NOTES];
   int64_t count = 0;
   PL_TRY(get(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &count, &of->engine));
-  PL_TRY(get(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-             CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes));
+  PL_TRY(get(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, MOST_NOTES,
+             &count, notes));
   for (int64_t i = 0; i < count; i++) of->notes |= 1u << notes[i];
-  PL_TRY(get(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-             CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &count, behavior));
+  PL_TRY(get(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, MOST_NOTES, &count,
+             behavior));
   for (int64_t i = 0; i < count; i++) of->behavior |= 1u << behavior[i];
   return PL_OK;
 }
