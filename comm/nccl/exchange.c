@@ -1,4 +1,6 @@
 /* Moving bytes between devices by NCCL, in a stream of its own. */
+#include <sched.h>
+
 #include "comm/nccl/state.h"
 #include "runtime/base/tree.h"
 #include "runtime/cuda/launch.h"
@@ -95,6 +97,7 @@ pl_status pl_nccl_tree_sum(void *state, float *const *pieces, size_t n) {
   return pl_cuda_check("sum over ranks", cudaGetLastError());
 }
 
+/* As urgently as CUDA waits itself: the next step is queued only then. */
 pl_status pl_nccl_await(void *state) {
   pl_nccl *n = state;
   PL_TRY(pl_cuda_check("an exchange", cudaEventRecord(n->end, n->stream)));
@@ -103,6 +106,6 @@ pl_status pl_nccl_await(void *state) {
     if (done != cudaErrorNotReady) return pl_cuda_check("exchange between devices", done);
     (void)cudaGetLastError(); /* else the next launch would seem to have failed */
     PL_TRY(pl_nccl_check_health(n));
-    pl_nccl_nap();
+    sched_yield();
   }
 }

@@ -11,12 +11,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/cuda/stream.h"
 
-static const double START_LIMIT_MS = 120e3, END_LIMIT_MS = 10e3, NAP_NS = 20e3;
-
-void pl_nccl_nap(void) {
-  const struct timespec nap = {.tv_nsec = (long)NAP_NS};
-  nanosleep(&nap, NULL);
-}
+static const double START_LIMIT_MS = 120e3, END_LIMIT_MS = 10e3;
 
 /* ---- what NCCL answers ---- */
 
@@ -35,13 +30,14 @@ static pl_status fail(pl_nccl *n, const char *what, ncclResult_t result) {
 }
 
 pl_status pl_nccl_settle(pl_nccl *n, const char *what, ncclResult_t result, double limit_ms) {
+  const struct timespec nap = {.tv_nsec = 20000};
   double start = pl_now_ms();
   while (result == ncclInProgress) {
     if (limit_ms > 0 && pl_now_ms() - start > limit_ms) {
       abort_comm(n);
       return PL_FAIL(PL_E_INTERNAL, "%s: NCCL gave no answer within %.0f s", what, limit_ms / 1e3);
     }
-    pl_nccl_nap();
+    nanosleep(&nap, NULL);
     ncclResult_t asked = ncclCommGetAsyncError(n->comm, &result);
     if (asked != ncclSuccess) result = asked;
   }

@@ -23,9 +23,6 @@ pl_status pl_nccl_settle(pl_nccl *n, const char *what, ncclResult_t result, doub
 /* An error where NCCL has noticed one in what is under way, as above. Does not wait. */
 pl_status pl_nccl_check_health(pl_nccl *n);
 
-/* A short sleep between two questions to NCCL or CUDA. */
-void pl_nccl_nap(void);
-
 /* Bodies of the table's entries; see comm/link.h. */
 pl_status pl_nccl_exchange(void *state, const pl_link_piece *pieces);
 pl_status pl_nccl_allgather(void *state, const void *send, void *recv, const size_t *bytes);
