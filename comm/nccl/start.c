@@ -1,9 +1,9 @@
 /* Start and end of a link by NCCL. */
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "comm/nccl/nccl.h"
 #include "comm/nccl/state.h"
@@ -30,14 +30,13 @@ static pl_status fail(pl_nccl *n, const char *what, ncclResult_t result) {
 }
 
 pl_status pl_nccl_settle(pl_nccl *n, const char *what, ncclResult_t result, double limit_ms) {
-  const struct timespec nap = {.tv_nsec = 20000};
   double start = pl_now_ms();
   while (result == ncclInProgress) {
     if (limit_ms > 0 && pl_now_ms() - start > limit_ms) {
       abort_comm(n);
       return PL_FAIL(PL_E_INTERNAL, "%s: NCCL gave no answer within %.0f s", what, limit_ms / 1e3);
     }
-    nanosleep(&nap, NULL);
+    sched_yield();
     ncclResult_t asked = ncclCommGetAsyncError(n->comm, &result);
     if (asked != ncclSuccess) result = asked;
   }
