@@ -2,8 +2,9 @@
  * whose windows stand side by side (the patches of a vision transformer), once each is gathered
  * into a line: few channels, as images have, are not what cuDNN's fast kernels are made for, and
  * the weights' gradient is f32 without having been rounded. Others are cuDNN's, which wants weights
- * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel); where it has no
- * engine, these are products of gathered windows as well. */
+ * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel), and has no engine
+ * that makes their gradient f32 from bf16: that is rounded once for each leaf. Where it has none at
+ * all, these are products of gathered windows as well. */
 #include "runtime/base/memory.h"
 #include "runtime/cuda/convolution.h"
 #include "runtime/cuda/kernel.h"

@@ -79,6 +79,9 @@ static void run_steps(placed_run *r, const optim_case *c, double bound) {
   fetch(r);
 }
 
+/* Norms are sums of exact squares in the same order. Elements are worked out by the same formulas
+ * (runtime/optim/element.h), in which compilers fuse products and sums as they like: a rounding or
+ * two in each step. */
 static void check_near(const placed_run *r, const placed_run *expected) {
   for (int step = 0; step < STEPS; step++)
     CHECK_NEAR(r->norm[step], expected->norm[step], 1e-12 * expected->norm[step]);
