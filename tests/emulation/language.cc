@@ -13,34 +13,68 @@
 
 #include "tests/emulation/queue.h"
 #include "tests/emulation/runtime.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 emulated_index threadIdx, blockIdx, blockDim, gridDim;
 
 namespace {
 
 const unsigned WARP = 32;
-const size_t STACK_BYTES = 64 << 10; /* each switch takes the address sanitizer as long as this */
+const size_t STACK_BYTES = 64 << 10;
 
 enum class state { unstarted, ready, at_sync, at_exchange, at_together, returned };
+
+/* The C library's jumps go through the address sanitizer, which clears all it knows of a stack. */
+#ifdef __SANITIZE_ADDRESS__
+typedef void *jump_target[5];
+#define MARK(target) __builtin_setjmp(target)
+#define JUMP(target) __builtin_longjmp(target, 1)
+#else
+typedef jmp_buf jump_target;
+#define MARK(target) _setjmp(target)
+#define JUMP(target) _longjmp(target, 1)
+#endif
 
 /* Where a stack was left. */
 struct place {
   ucontext_t context; /* first of all where it begins */
-  jmp_buf jump;
+  jump_target jump;
   bool has_jump;
+  const void *lowest; /* of the stack, and its size */
+  size_t bytes;
+  void *shadow; /* the address sanitizer's */
 };
 
-/* Leaves one stack for another. swapcontext asks the kernel for the signal mask each time, so it is
- * only for the beginning, and for the address sanitizer, which knows it. */
-void switch_stacks(place *from, place *to) {
+/* The address sanitizer is told which stack comes next, and, on arrival, whose it is; then it tells
+ * where the stack lay that was left. */
+void tell_leaving(place *from, place *to) {
 #ifdef __SANITIZE_ADDRESS__
-  swapcontext(&from->context, &to->context);
+  __sanitizer_start_switch_fiber(&from->shadow, to->lowest, to->bytes);
 #else
-  from->has_jump = true;
-  if (_setjmp(from->jump) != 0) return;
-  if (to->has_jump) _longjmp(to->jump, 1);
-  setcontext(&to->context);
+  (void)from, (void)to;
 #endif
+}
+
+void tell_arriving(place *here, place *left) {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(here->shadow, &left->lowest, &left->bytes);
+#else
+  (void)here, (void)left;
+#endif
+}
+
+/* Leaves one stack for another. swapcontext asks the kernel for the signal mask each time, so
+ * contexts are only for the beginning. */
+__attribute__((no_sanitize_address, noinline)) void switch_stacks(place *from, place *to) {
+  from->has_jump = true;
+  tell_leaving(from, to);
+  if (MARK(from->jump) == 0) {
+    if (to->has_jump) JUMP(to->jump);
+    setcontext(&to->context);
+  }
+  tell_arriving(from, to);
 }
 
 /* A stack that runs threads of blocks to their end, one after another. */
@@ -152,6 +186,7 @@ bool start_next() {
 }
 
 void fiber_main() {
+  tell_arriving(&running->at, &scheduler);
   for (;;) {
     fiber *self = running;
     while (start_next()) {
@@ -175,6 +210,8 @@ fiber *an_idle_fiber() {
     f->at.context.uc_stack.ss_size = STACK_BYTES;
     f->at.context.uc_link = nullptr;
     makecontext(&f->at.context, fiber_main, 0);
+    f->at.lowest = f->stack.get();
+    f->at.bytes = STACK_BYTES;
     idle.push_back(f);
   }
   fiber *f = idle.back();
