@@ -121,8 +121,14 @@ static pl_status forward_step(const pl_pass *pass, int64_t leaf, const pl_step *
   return backend->forward_apply(step->kernel, &args, exec->leaf_sums, count);
 }
 
-/* A leaf's sums at a border go up the tree. */
+/* Where a leaf's sums at a border go first: those of the only one are all. */
+static double *border_sums(const pl_exec *exec) {
+  return exec->options.leaves == 1 ? exec->totals : exec->leaf_sums;
+}
+
+/* Then up the tree. */
 static pl_status push_sums(pl_exec *exec, int64_t leaf, const pl_step *step) {
+  if (exec->options.leaves == 1) return PL_OK;
   return pl_device_push_f64(exec->device, exec->sum_stack, step->needs.phase_sums,
                             exec->options.leaves, leaf, exec->leaf_sums);
 }
@@ -131,7 +137,8 @@ static pl_status push_sums(pl_exec *exec, int64_t leaf, const pl_step *step) {
  * border's sums arrive there while leaves still apply these. */
 static pl_status finish_sums(pl_exec *exec, const pl_step *step) {
   size_t n = step->needs.phase_sums;
-  PL_TRY(exec->device->copy(exec->totals, exec->sum_stack, n * sizeof *exec->totals));
+  if (exec->options.leaves > 1)
+    PL_TRY(exec->device->copy(exec->totals, exec->sum_stack, n * sizeof *exec->totals));
   if (exec->net->options.scope != PL_NORM_GLOBAL) return PL_OK;
   return pl_context(pl_exec_sum_ranks(exec, exec->totals, n), "%s", step->op.name);
 }
@@ -156,7 +163,7 @@ static pl_status forward_stretch(const pl_pass *pass, int64_t leaf, int begin, i
   if (end == net->steps) return pass->out ? store_output(pass, leaf) : PL_OK;
   double start = pl_now_ms();
   pl_kernel_args args = forward_args(pass, leaf, &net->step[end]);
-  PL_TRY(backend->forward_sums(net->step[end].kernel, &args, exec->leaf_sums));
+  PL_TRY(backend->forward_sums(net->step[end].kernel, &args, border_sums(exec)));
   PL_TRY(note_time(exec, start, &exec->time[end].forward_ms));
   return push_sums(exec, leaf, &net->step[end]);
 }
@@ -283,10 +290,10 @@ static pl_status add_parts(const pl_pass *pass, int64_t leaf, const pl_step *ste
   return step->op.inputs == 2 ? add_part(pass, leaf, step->op.input[1], step->dskip_part) : PL_OK;
 }
 
-static pl_status backward_sums(const pl_pass *pass, int64_t leaf, const pl_step *step) {
-  pl_exec *exec = pass->exec;
+static pl_status backward_sums(const pl_pass *pass, int64_t leaf, const pl_step *step,
+                               double *sums) {
   pl_kernel_args args = backward_args(pass, leaf, step);
-  PL_TRY(exec->net->options.backend->backward_sums(step->kernel, &args, exec->leaf_sums));
+  PL_TRY(pass->exec->net->options.backend->backward_sums(step->kernel, &args, sums));
   return push_gradients(pass, leaf, &step->op);
 }
 
@@ -301,7 +308,7 @@ static pl_status backward_step(const pl_pass *pass, int64_t leaf, const pl_step 
   pl_exec *exec = pass->exec;
   if (!step->backward) return PL_OK;
   if (step->needs.phase_sums > 0) {
-    PL_TRY(backward_sums(pass, leaf, step));
+    PL_TRY(backward_sums(pass, leaf, step, exec->leaf_sums));
     return backward_apply(pass, leaf, step, exec->leaf_sums, leaf_count(exec->net, step));
   }
   pl_kernel_args args = backward_args(pass, leaf, step);
@@ -340,7 +347,7 @@ static pl_status backward_stretch(const pl_pass *pass, int64_t leaf, int begin, 
   }
   if (end < 0) return PL_OK;
   start = pl_now_ms();
-  PL_TRY(backward_sums(pass, leaf, &net->step[end]));
+  PL_TRY(backward_sums(pass, leaf, &net->step[end], border_sums(exec)));
   PL_TRY(note_time(exec, start, &exec->time[end].backward_ms));
   return push_sums(exec, leaf, &net->step[end]);
 }
