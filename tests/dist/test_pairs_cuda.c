@@ -2,10 +2,12 @@
  * against a naive version in double precision over the whole batch, and bit for bit against one
  * process that holds it. In bf16 embeddings are numbers of bf16 from the start: then only weights
  * are rounded besides. */
+#include "comm/link.h"
 #include "runtime/cuda/cuda.h"
 #include "runtime/tensor/dtype.h"
 #include "tests/dist/clip_naive.h"
 #include "tests/dist/ranks.h"
+#include "tests/emulation/runtime.h"
 #include "tests/unit/cuda_test.h"
 
 typedef struct solution {
@@ -121,8 +123,21 @@ static void equals_the_naive_version_and_one_rank(void **state) {
   }
 }
 
+/* Embeddings of ranks with different parts of the batch go from device to device, others by the
+ * hosts. */
+static void three_ranks_are_linked(void **state) {
+  pl_comm *comm = *state;
+  const emulated_host host = {.devices = 3, .driver = 13000, .major = 9, .minor = 0};
+  if (pl_comm_size(comm) != 3) return;
+  emulated_host_is(&host);
+  pl_cuda_close();
+  CHECK_OK(pl_cuda_open(pl_comm_rank(comm)));
+  CHECK_OK(pl_link_open(comm, pl_cuda_backend()->device, PL_LINK_NCCL));
+}
+
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(three_ranks_are_linked),
       cmocka_unit_test(equals_the_naive_version_and_one_rank),
   };
   if (!cuda_test_open()) return CUDA_TEST_SKIPPED;
