@@ -4,11 +4,13 @@
 
 /* On the processor a tile and the operands of its products stay in a core's second-level cache at
  * widths up to 512. On a device a tile of similarities and its weights stay in the cache of all of
- * it, and are as large as that allows: 16 MiB of f32. */
+ * it, and are as large as that allows: 16 MiB of f32. They are higher than wide, since a gradient
+ * has as many rows as its tile and few columns: 4096 × 512 are 128 blocks of 128 × 128 for the 132
+ * multiprocessors of an H100. */
 enum {
   HOST_TILE_ROWS = 128,
   HOST_TILE_COLS = 512,
-  DEVICE_TILE_ROWS = 2048,
+  DEVICE_TILE_ROWS = 4096,
   DEVICE_TILE = 4 << 20,
   DEVICE_COLS_STEP = 64
 };
