@@ -1,10 +1,10 @@
 /* Everything between ranks. One handle, three kinds of call: moving bytes, summing in the shape of
  * the batch tree, agreeing.
  *
- * Backends: self (one process, always there) and mpi; and for planning, pretended. What goes from GPU
- * to GPU by NCCL is comm/link.h's. All functions
- * marked Collective must be called by all ranks in the same order. A failure inside a collective
- * call means that ranks may no longer be in step: the caller ends with pl_comm_abort. */
+ * Backends: self (one process, always there) and mpi; and for planning, pretended. What goes from
+ * GPU to GPU by NCCL is comm/link.h's. All functions marked Collective must be called by all ranks
+ * in the same order. A failure inside a collective call means that ranks may no longer be in step:
+ * the caller ends with pl_comm_abort. */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
 
