@@ -255,25 +255,30 @@ static pl_status differentiate(clip *m, pl_gradsum *sums, double dscale, double 
   return pl_exec_backward(m->image.exec, fetch_images, m, m->image.dz, sums);
 }
 
+static pl_status part_end(const clip *m, double *ms) {
+  return pl_step_part_end(m->setup.config, m->setup.backend->device, ms);
+}
+
 static pl_status clip_step(void *state, const pl_step_request *request, float *buffers,
                            pl_gradsum *sums, pl_step_report *report) {
   clip *m = state;
   double dscale, dbias;
   m->source = &request->source;
   m->fetch_ms = 0;
-  double start = pl_now_ms();
+  double start = pl_now_ms(), embedded, judged, ended;
   PL_TRY(embed(m, request, buffers));
-  double embedded = pl_now_ms();
+  PL_TRY(part_end(m, &embedded));
   report->forward_ms = embedded - start - m->fetch_ms;
   PL_TRY(pl_clip(m->loss, m->image.z, m->text.z, m->scale_value, m->bias_value,
                  request->want_uniformity, &report->figures, m->image.dz, m->text.dz, &dscale,
                  &dbias));
-  double judged = pl_now_ms();
+  PL_TRY(part_end(m, &judged));
   report->gather_ms = pl_clip_gather_ms(m->loss);
   report->loss_ms = judged - embedded - report->gather_ms;
   m->fetch_ms = 0;
   PL_TRY(differentiate(m, sums, dscale, dbias));
-  report->backward_ms = pl_now_ms() - judged - m->fetch_ms;
+  PL_TRY(part_end(m, &ended));
+  report->backward_ms = ended - judged - m->fetch_ms;
   return PL_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "models/method.h"
 
 #include "models/kind.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 
 struct pl_method {
@@ -45,6 +46,12 @@ pl_status pl_method_prepare(pl_method *method) { return method->kind->prepare(me
 
 pl_status pl_method_load(pl_method *method, const void *image, const float *buffers) {
   return method->kind->load(method->state, image, buffers);
+}
+
+pl_status pl_step_part_end(const pl_config *config, const pl_device *device, double *ms) {
+  if (config->run.time_apart) PL_TRY(device->finish());
+  *ms = pl_now_ms();
+  return PL_OK;
 }
 
 pl_status pl_method_step(pl_method *method, const pl_step_request *request, float *buffers,

@@ -57,6 +57,11 @@ typedef struct pl_step_report {
   double forward_ms, gather_ms, loss_ms, backward_ms; /* fetching images counts in none of them */
 } pl_step_report;
 
+/* The end of a part of a step: the time in milliseconds (runtime/base/clock.h). A device works on
+ * what was queued while its host goes on, so that times are those of queueing; with run.time_apart
+ * it is waited for first. Not collective. */
+pl_status pl_step_part_end(const pl_config *config, const pl_device *device, double *ms);
+
 typedef struct pl_method pl_method;
 
 /* Adds the parameters of config->method to the space. Not collective. */

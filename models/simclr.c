@@ -134,26 +134,31 @@ static pl_status timed_fetch(void *context, int64_t leaf, pl_exec_input *images)
   return PL_OK;
 }
 
+static pl_status part_end(const simclr *m, double *ms) {
+  return pl_step_part_end(m->setup.config, m->setup.backend->device, ms);
+}
+
 static pl_status simclr_step(void *state, const pl_step_request *request, float *buffers,
                              pl_gradsum *sums, pl_step_report *report) {
   simclr *m = state;
   int64_t first_leaf = pl_pair_first_row(m->sweep) / pl_pair_shapes(m->sweep)->leaf_rows;
   m->source = &request->source;
   m->fetch_ms = 0;
-  double start = pl_now_ms();
+  double start = pl_now_ms(), embedded, judged, ended;
   pl_exec_draw(m->exec, (uint64_t)m->setup.config->run.seed, (uint32_t)request->step, first_leaf);
   PL_TRY(pl_exec_forward(m->exec, timed_fetch, m, m->z, buffers));
-  double embedded = pl_now_ms();
+  PL_TRY(part_end(m, &embedded));
   report->forward_ms = embedded - start - m->fetch_ms;
   PL_TRY(pl_ntxent(m->sweep, m->z, (int)m->setup.config->batch.micro,
                    m->setup.config->method.temperature, request->want_uniformity, &report->figures,
                    m->dz));
-  double judged = pl_now_ms();
+  PL_TRY(part_end(m, &judged));
   report->gather_ms = pl_pair_gather_ms(m->sweep);
   report->loss_ms = judged - embedded - report->gather_ms;
   m->fetch_ms = 0;
   PL_TRY(pl_exec_backward(m->exec, timed_fetch, m, m->dz, sums));
-  report->backward_ms = pl_now_ms() - judged - m->fetch_ms;
+  PL_TRY(part_end(m, &ended));
+  report->backward_ms = ended - judged - m->fetch_ms;
   return PL_OK;
 }
 

@@ -15,12 +15,16 @@ static pl_status fetch(void *context, int64_t leaf, pl_leaf_input *input) {
   return PL_OK;
 }
 
+static pl_status part_end(const pl_training *t, double *ms) {
+  return pl_step_part_end(t->config, t->backend->device, ms);
+}
+
 /* Moves the parameters, unless loss or gradient is not finite. */
 static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *report, bool *moved) {
-  double start = pl_now_ms();
+  double start = pl_now_ms(), reduced, updated, loaded;
   float *gradient;
   PL_TRY(pl_grad_reduce_finish(t->reduce, &gradient));
-  double reduced = pl_now_ms();
+  PL_TRY(part_end(t, &reduced));
   line->gradient_norm = NAN;
   if (isfinite(line->figures.loss)) {
     PL_TRY(pl_optim_step(t->optim, line->lr, line->step, t->state.master, gradient,
@@ -28,13 +32,14 @@ static pl_status update(pl_training *t, pl_step_line *line, pl_rank_report *repo
   }
   *moved = isfinite(line->gradient_norm);
   if (*moved) PL_TRY(pl_state_follow(&t->state, t->config->optim.average));
-  double updated = pl_now_ms();
+  PL_TRY(part_end(t, &updated));
   report->ms[PL_SPLIT_OPTIMIZER] = updated - reduced;
   if (*moved) {
     PL_TRY(pl_state_gather(&t->state, t->state.master, t->state.image));
     PL_TRY(pl_method_load(t->method, t->state.image, t->state.buffers));
   }
-  report->ms[PL_SPLIT_REDUCE] = pl_now_ms() - updated + reduced - start;
+  PL_TRY(part_end(t, &loaded));
+  report->ms[PL_SPLIT_REDUCE] = loaded - updated + reduced - start;
   return PL_OK;
 }
 

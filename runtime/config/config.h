@@ -106,6 +106,7 @@ typedef struct pl_config {
     int64_t device;              /* pl_cfg_device */
     int64_t gpu;                 /* of all ranks; -1: auto */
     bool cuda_graphs;            /* record steps */
+    bool time_apart;             /* wait for the device after each part of a step */
     int64_t threads;             /* compute threads per rank; 0: auto */
     int64_t resume;              /* pl_cfg_resume */
     bool resume_force;           /* go on with a changed configuration */

@@ -65,6 +65,8 @@ const pl_key pl_keys[] = {
     WORD(FREE, run.gpu, "auto", 0, 1023, "auto", -1,
          "cuda: the GPU, counted from 0; auto: ranks of a host take its GPUs in turn"),
     FLAG(FREE, run.cuda_graphs, "true", "on a GPU: record the work of a step once and replay it"),
+    FLAG(FREE, run.time_apart, "false",
+         "on a GPU: wait for each part of a step, so that the times of parts are its own; slower"),
     WORD(FREE, run.threads, "auto", 0, 4096, "auto", 0, "compute threads per rank"),
 
     TEXT(FREE, data.train, "", "dataset folder to train on"),
