@@ -5,8 +5,10 @@
  * as (out, kernel, kernel, in) where the parameter is (out, in, kernel, kernel), and has no engine
  * that makes their gradient f32 from bf16: that is rounded once for each leaf. Where it has none at
  * all, these are products of gathered windows as well. */
+#include "runtime/base/account.h"
 #include "runtime/base/memory.h"
 #include "runtime/cuda/convolution.h"
+#include "runtime/cuda/cuda.h"
 #include "runtime/cuda/kernel.h"
 #include "runtime/cuda/launch.h"
 #include "runtime/cuda/windows.h"
@@ -91,18 +93,24 @@ static pl_status make_convolution(const pl_kernel_spec *spec, conv_kernel *k) {
   return k->convolution ? pl_device_values_create(bytes, &k->arranged) : PL_OK;
 }
 
+/* A plan without a device can't ask whether cuDNN has an engine: it counts what either way takes.
+ */
+static bool is_unknown(void) { return pl_account_is_planning() && !pl_cuda_is_open(); }
+
 static pl_status make(const pl_kernel_spec *spec, conv_kernel *k) {
   pl_window window = spec->op->window;
   bool side_by_side = window.kernel == window.stride && window.pad == 0;
   if (!side_by_side) PL_TRY(make_convolution(spec, k));
-  if (k->convolution) return PL_OK;
+  if (k->convolution && !is_unknown()) return PL_OK;
   return pl_window_product_create(spec, MOST_LINES_BYTES, &k->product);
 }
 
 static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
-  size_t scratch =
-      k->convolution ? pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution)
-                     : pl_window_product_scratch_bytes(&k->product);
+  size_t scratch = pl_window_product_scratch_bytes(&k->product);
+  if (k->convolution) {
+    size_t own = pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution);
+    if (own > scratch) scratch = own;
+  }
   double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->out_shape) *
                  (double)(k->in_channels * k->window);
   *needs =
