@@ -343,11 +343,8 @@ static size_t group_bytes(attention_kernel *k, int group) {
 
 static void fill_needs(const pl_kernel_spec *spec, attention_kernel *k, pl_kernel_needs *needs) {
   k->slot_bytes = group_bytes(k, k->group) + k->product_bytes;
-  double product = 2.0 * k->rows * k->heads * (double)k->length * k->length * k->width;
   *needs = (pl_kernel_needs){.scratch_bytes = (size_t)k->slots * k->slot_bytes,
-                             .backward_reads_x = spec->training,
-                             .forward_flops = 2 * product,
-                             .backward_flops = spec->training ? 5 * product : 0};
+                             .backward_reads_x = spec->training};
   if (spec->training) needs->saved_bytes = (size_t)k->rows * k->heads * k->length * sizeof(float);
 }
 

@@ -97,19 +97,14 @@ static pl_dnn_conv_spec arrange(const pl_kernel_spec *spec, conv_kernel *k) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
-  const pl_op *op = spec->op;
+static void fill_needs(const conv_kernel *k, pl_kernel_needs *needs) {
   size_t scratch = pl_dnn_conv_scratch_bytes(k->forward);
   if (k->backward_data) scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_data));
   if (k->backward_weights)
     scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_weights));
-  double flops = 2.0 * spec->rows * (double)pl_shape_elements(op->out_shape) *
-                 op->in_shape.channels * op->window.kernel * op->window.kernel;
   *needs = (pl_kernel_needs){
       .scratch_bytes = pl_align_up(k->x_bytes) + pl_align_up(k->y_bytes) + scratch,
-      .backward_reads_x = true,
-      .forward_flops = flops,
-      .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+      .backward_reads_x = true};
 }
 
 /* x or dy as the convolution wants it, in scratch where that takes a copy. */
@@ -183,7 +178,7 @@ static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
               pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_WEIGHTS, &k->backward_weights));
   if (spec->training && spec->need_dx)
     PL_TRY_OR(failed, status, pl_dnn_conv_create(&conv, PL_DNN_BACKWARD_DATA, &k->backward_data));
-  fill_needs(spec, k, needs);
+  fill_needs(k, needs);
   *out = &k->head;
   return PL_OK;
 failed:

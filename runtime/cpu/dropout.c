@@ -110,8 +110,7 @@ static pl_status dropout_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                         .scale = (float)(1 / (1 - rate)),
                         .type = spec->in_type,
                         .elements = spec->rows * pl_shape_elements(spec->op->in_shape)};
-  *needs = (pl_kernel_needs){.forward_flops = (double)k->elements,
-                             .backward_flops = (double)k->elements};
+  *needs = (pl_kernel_needs){0};
   *out = &k->head;
   return PL_OK;
 }

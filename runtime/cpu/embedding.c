@@ -107,9 +107,7 @@ static pl_status embedding_prepare(const pl_kernel_spec *spec, pl_kernel **out,
       .channels = op->out_shape.channels,
       .positions = (int64_t)spec->rows * op->in_shape.height * op->in_shape.width,
       .type = spec->out_type};
-  *needs =
-      (pl_kernel_needs){.backward_reads_x = spec->training,
-                        .backward_flops = spec->training ? (double)k->positions * k->channels : 0};
+  *needs = (pl_kernel_needs){.backward_reads_x = spec->training};
   *out = &k->head;
   return PL_OK;
 }

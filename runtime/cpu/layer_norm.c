@@ -179,10 +179,7 @@ static pl_status layer_norm_prepare(const pl_kernel_spec *spec, pl_kernel **out,
   k->chunk = (k->positions + MOST_CHUNKS - 1) / MOST_CHUNKS;
   if (k->chunk < SMALLEST_CHUNK) k->chunk = SMALLEST_CHUNK;
   k->chunks = (k->positions + k->chunk - 1) / k->chunk;
-  double elements = (double)k->positions * k->channels;
-  *needs = (pl_kernel_needs){.backward_reads_x = spec->training,
-                             .forward_flops = 8 * elements,
-                             .backward_flops = spec->training ? 14 * elements : 0};
+  *needs = (pl_kernel_needs){.backward_reads_x = spec->training};
   if (spec->training) {
     needs->saved_bytes = (size_t)k->positions * sizeof(statistics);
     needs->scratch_bytes = (size_t)k->chunks * 2 * (size_t)k->channels * sizeof(float);

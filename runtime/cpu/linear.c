@@ -106,18 +106,13 @@ static const pl_kernel_class linear_class = {.destroy = linear_destroy,
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static void fill_needs(const pl_kernel_spec *spec, const linear_kernel *k, pl_kernel_needs *needs) {
+static void fill_needs(const linear_kernel *k, pl_kernel_needs *needs) {
   size_t scratch = 0;
   if (k->backward_data) scratch = larger(scratch, pl_dnn_conv_scratch_bytes(k->backward_data));
   if (k->backward_weights)
     scratch = larger(scratch, pl_dnn_product_scratch_bytes(k->backward_weights));
   scratch = larger(scratch + pl_align_up(k->narrow_bytes), pl_dnn_linear_scratch_bytes(k->forward));
-  double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->in_shape) * k->features;
-  *needs =
-      (pl_kernel_needs){.scratch_bytes = scratch,
-                        .backward_reads_x = true,
-                        .forward_flops = flops,
-                        .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+  *needs = (pl_kernel_needs){.scratch_bytes = scratch, .backward_reads_x = true};
 }
 
 /* dW = dyᵀ x, or xᵀ dy where the weight is (inner, features). */
@@ -182,7 +177,7 @@ static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,
     linear_destroy(&k->head);
     return status;
   }
-  fill_needs(spec, k, needs);
+  fill_needs(k, needs);
   *out = &k->head;
   return PL_OK;
 }

@@ -126,9 +126,7 @@ static pl_status positions_prepare(const pl_kernel_spec *spec, pl_kernel **out,
                           .channels = op->out_shape.channels,
                           .first = op->bias >= 0 ? 1 : 0,
                           .type = spec->in_type};
-  double elements = (double)k->rows * k->length * k->channels;
-  *needs =
-      (pl_kernel_needs){.forward_flops = elements, .backward_flops = spec->training ? elements : 0};
+  *needs = (pl_kernel_needs){0};
   *out = &k->head;
   return PL_OK;
 }

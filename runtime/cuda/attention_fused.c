@@ -41,18 +41,14 @@ bool pl_attention_fused_fits(const pl_kernel_spec *spec) {
          width <= PL_CUDA_HEAD_LARGEST && counts;
 }
 
-/* A product of backward is made twice where both kernels need it; counted is what has to be done.
- */
 static void fill_needs(const pl_kernel_spec *spec, const pl_cuda_attention_shape *s,
                        pl_kernel_needs *needs) {
-  double queries = (double)s->rows * s->heads * s->length;
-  double product = 2 * queries * s->length * s->width;
-  *needs = (pl_kernel_needs){.forward_flops = 2 * product};
+  size_t queries = (size_t)s->rows * (size_t)s->heads * (size_t)s->length;
+  *needs = (pl_kernel_needs){0};
   if (!spec->training) return;
-  needs->saved_bytes = (size_t)queries * sizeof(float);
-  needs->scratch_bytes = (size_t)queries * sizeof(float);
+  needs->saved_bytes = queries * sizeof(float);
+  needs->scratch_bytes = queries * sizeof(float);
   needs->backward_reads_x = needs->backward_reads_y = true;
-  needs->backward_flops = 5 * product;
 }
 
 pl_status pl_attention_fused_prepare(const pl_kernel_spec *spec, pl_kernel **out,

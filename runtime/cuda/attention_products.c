@@ -186,11 +186,8 @@ static void fill_needs(const pl_kernel_spec *spec, const attention_kernel *k,
     size_t bytes = k->product[i] ? pl_product_scratch_bytes(k->product[i]) : 0;
     if (bytes > product_bytes) product_bytes = bytes;
   }
-  double product = 2.0 * k->rows * k->heads * (double)k->length * k->length * k->width;
   *needs = (pl_kernel_needs){.scratch_bytes = (spec->training ? 2 : 1) * matrices + product_bytes,
-                             .backward_reads_x = spec->training,
-                             .forward_flops = 2 * product,
-                             .backward_flops = spec->training ? 5 * product : 0};
+                             .backward_reads_x = spec->training};
   if (spec->training) needs->saved_bytes = (size_t)k->rows * k->heads * k->length * sizeof(float);
 }
 

@@ -105,20 +105,16 @@ static pl_status make(const pl_kernel_spec *spec, conv_kernel *k) {
   return pl_window_product_create(spec, MOST_LINES_BYTES, &k->product);
 }
 
-static void fill_needs(const pl_kernel_spec *spec, const conv_kernel *k, pl_kernel_needs *needs) {
+static void fill_needs(const conv_kernel *k, pl_kernel_needs *needs) {
   size_t scratch = pl_window_product_scratch_bytes(&k->product);
   if (k->convolution) {
     size_t own = pl_align_up(k->arranged.bytes) + pl_convolution_scratch_bytes(k->convolution);
     if (own > scratch) scratch = own;
   }
-  double flops = 2.0 * spec->rows * (double)pl_shape_elements(spec->op->out_shape) *
-                 (double)(k->in_channels * k->window);
   *needs =
       (pl_kernel_needs){.scratch_bytes = scratch,
                         .backward_reads_x = true,
-                        .backward_adds_dx = !k->convolution && pl_window_product_adds(&k->product),
-                        .forward_flops = flops,
-                        .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+                        .backward_adds_dx = !k->convolution && pl_window_product_adds(&k->product)};
 }
 
 static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
@@ -138,7 +134,7 @@ static pl_status conv_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
     conv_destroy(&k->head);
     return status;
   }
-  fill_needs(spec, k, needs);
+  fill_needs(k, needs);
   *out = &k->head;
   return PL_OK;
 }

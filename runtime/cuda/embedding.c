@@ -51,7 +51,6 @@ static void fill_needs(const embedding_kernel *k, bool training, pl_kernel_needs
   if (!training) return;
   needs->backward_reads_x = true;
   needs->scratch_bytes = pl_launch_embedding_scratch(&k->shape);
-  needs->backward_flops = (double)k->shape.positions * (double)k->shape.channels;
 }
 
 static pl_status embedding_prepare(const pl_kernel_spec *spec, pl_kernel **out,

@@ -36,10 +36,7 @@ static pl_status gelu_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_ke
                      .quick = spec->op->gelu == PL_GELU_QUICK,
                      .type = spec->in_type,
                      .elements = (size_t)spec->rows * pl_shape_elements(spec->op->in_shape)};
-  double flops = 30 * (double)k->elements; /* about; mostly the exponential */
-  *needs = (pl_kernel_needs){.backward_reads_x = spec->training,
-                             .forward_flops = flops,
-                             .backward_flops = spec->training ? flops : 0};
+  *needs = (pl_kernel_needs){.backward_reads_x = spec->training};
   *out = &k->head;
   return PL_OK;
 }

@@ -101,14 +101,11 @@ static void fill_needs(const pl_kernel_spec *spec, linear_kernel *k, pl_kernel_n
     k->narrow_bytes = lines * features * pl_dtype_bytes(k->in_type);
   if (spec->training && k->bias >= 0)
     k->sums_bytes = pl_launch_column_chunks(lines, features) * features * sizeof(double);
-  double flops = 2.0 * (double)lines * (double)features * k->dense.spec.inner;
   *needs =
       (pl_kernel_needs){.scratch_bytes = pl_align_up(k->narrow_bytes) + pl_align_up(k->sums_bytes) +
                                          pl_dense_scratch_bytes(&k->dense),
                         .backward_reads_x = true,
-                        .backward_adds_dx = true,
-                        .forward_flops = flops,
-                        .backward_flops = spec->training ? (spec->need_dx ? 2 : 1) * flops : 0};
+                        .backward_adds_dx = true};
 }
 
 static pl_status linear_prepare(const pl_kernel_spec *spec, pl_kernel **out,

@@ -115,12 +115,9 @@ static const pl_kernel_class training_class = {.destroy = norm_destroy,
                                                .backward_sums = norm_backward_sums,
                                                .backward_apply = norm_backward_apply};
 
-/* Operations per element: forward sums x and x² (3) and applies (3); backward sums (4) and applies
- * (5). */
 static void fill_needs(const norm_kernel *k, bool training, pl_kernel_needs *needs) {
   size_t channels = k->shape.channels;
-  double elements = (double)k->shape.positions * (double)channels;
-  *needs = (pl_kernel_needs){.forward_flops = (training ? 6 : 3) * elements};
+  *needs = (pl_kernel_needs){0};
   if (!training) return;
   needs->saved_bytes = 2 * channels * sizeof(float);
   needs->scratch_bytes =
@@ -128,7 +125,6 @@ static void fill_needs(const norm_kernel *k, bool training, pl_kernel_needs *nee
   needs->backward_reads_x = true;
   needs->backward_reads_y = k->shape.add && k->shape.relu;
   needs->phase_sums = 2 * channels;
-  needs->backward_flops = 9 * elements;
 }
 
 static pl_status make_room(norm_kernel *k, bool training) {

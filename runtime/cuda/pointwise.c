@@ -63,10 +63,7 @@ static const pl_kernel_class relu_class = {.destroy = pl_kernel_free,
 
 static pl_status relu_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
   PL_TRY(pointwise_prepare(spec, &relu_class, out));
-  double elements = (double)((pointwise_kernel *)*out)->elements;
-  *needs = (pl_kernel_needs){.backward_reads_y = spec->training,
-                             .forward_flops = elements,
-                             .backward_flops = spec->training ? elements : 0};
+  *needs = (pl_kernel_needs){.backward_reads_y = spec->training};
   return PL_OK;
 }
 
@@ -91,7 +88,7 @@ static const pl_kernel_class add_class = {.destroy = pl_kernel_free,
 
 static pl_status add_prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_needs *needs) {
   PL_TRY(pointwise_prepare(spec, &add_class, out));
-  *needs = (pl_kernel_needs){.forward_flops = (double)((pointwise_kernel *)*out)->elements};
+  *needs = (pl_kernel_needs){0};
   return PL_OK;
 }
 

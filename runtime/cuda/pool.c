@@ -36,9 +36,7 @@ static pl_status pool_prepare(const pl_kernel_spec *spec, const pl_kernel_class 
                                .kernel = op->window.kernel,
                                .stride = op->window.stride,
                                .pad = op->window.pad}};
-  double flops = (double)spec->rows * (double)pl_shape_elements(op->out_shape) * op->window.kernel *
-                 op->window.kernel;
-  *needs = (pl_kernel_needs){.forward_flops = flops, .backward_flops = spec->training ? flops : 0};
+  *needs = (pl_kernel_needs){0};
   *out = &k->head;
   return PL_OK;
 }

@@ -24,7 +24,7 @@ typedef struct pl_kernel_spec {
   bool need_dx;               /* false for the first operation after the input */
 } pl_kernel_spec;
 
-/* What a kernel needs besides its values, and what it costs; filled by prepare. */
+/* What a kernel needs besides its values; filled by prepare. */
 typedef struct pl_kernel_needs {
   size_t saved_bytes;   /* kept from forward to backward of a leaf, besides x and y */
   size_t scratch_bytes; /* during a call */
@@ -34,7 +34,6 @@ typedef struct pl_kernel_needs {
   /* Batch norm: doubles per leaf that must be summed over the scope between the two phases of
    * forward (and of backward); 0 for operations of one phase. */
   size_t phase_sums;
-  double forward_flops, backward_flops; /* for `rows` rows; multiply-add counts two */
 } pl_kernel_needs;
 
 /* Pointers of one call; those that do not apply are NULL. */

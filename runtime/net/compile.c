@@ -76,6 +76,8 @@ static pl_status prepare_kernels(pl_net *net) {
     pl_step *step = &net->step[i];
     if (step->op.inputs == 0) continue;
     PL_TRY(prepare_kernel(net, step));
+    step->work = pl_work_of(&step->spec);
+    if (!step->backward) step->work.backward = 0;
     if (step->needs.scratch_bytes > net->kernel_scratch_bytes) {
       net->kernel_scratch_bytes = step->needs.scratch_bytes;
     }
@@ -125,8 +127,8 @@ pl_net_costs pl_net_get_costs(const pl_net *net) {
       .held_bytes = net->arena_bytes[PL_ARENA_HELD],
       .scratch_bytes = net->arena_bytes[PL_ARENA_SCRATCH] + net->kernel_scratch_bytes};
   for (int i = 0; i < net->steps; i++) {
-    costs.forward_flops += net->step[i].needs.forward_flops;
-    if (net->step[i].backward) costs.backward_flops += net->step[i].needs.backward_flops;
+    costs.forward_flops += net->step[i].work.forward;
+    costs.backward_flops += net->step[i].work.backward;
   }
   return costs;
 }

@@ -73,10 +73,9 @@ pl_status pl_exec_create(pl_net *net, const pl_exec_options *options, pl_exec **
   PL_TRY_OR(done, status, pl_sections_create(exec, options->record && !options->time_apart));
   for (int i = 0; i < net->steps; i++) {
     const pl_step *step = &net->step[i];
-    exec->time[i] =
-        (pl_exec_time){.op = &step->op,
-                       .forward_flops = step->needs.forward_flops,
-                       .backward_flops = step->backward ? step->needs.backward_flops : 0};
+    exec->time[i] = (pl_exec_time){.op = &step->op,
+                                   .forward_flops = step->work.forward,
+                                   .backward_flops = step->work.backward};
   }
   *out = exec;
   exec = NULL;

@@ -3,6 +3,7 @@
 #define PL_NET_PLAN_H
 
 #include "runtime/net/net.h"
+#include "runtime/net/work.h"
 
 /* A leaf's memory. What must outlive the border between forward and backward is held, per leaf; all
  * else is scratch that leaves share, one after another. Where norms reach beyond the leaf, all
@@ -28,6 +29,7 @@ typedef struct pl_step {
   pl_kernel_spec spec;
   pl_kernel *kernel;
   pl_kernel_needs needs;
+  pl_work work;     /* of one leaf, with what backward does of it */
   bool backward;    /* some parameter's gradient comes from here or from before here */
   size_t statistic; /* norms in training: where theirs start in the vector of all statistics */
   pl_place saved;

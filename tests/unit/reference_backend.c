@@ -35,15 +35,6 @@ static size_t weight_at(const pl_op *op, size_t in, size_t o, size_t i) {
   return op->transposed ? i * (size_t)op->out_shape.channels + o : o * in + i;
 }
 
-/* Of matrix products with weights only. */
-static double forward_flops(const pl_kernel_spec *spec) {
-  const pl_op *op = spec->op;
-  double out = (double)spec->rows * (double)pl_shape_elements(op->out_shape);
-  if (op->kind == PL_OP_LINEAR) return 2 * out * (double)features_in(spec);
-  if (op->kind != PL_OP_CONV) return 0;
-  return 2 * out * op->in_shape.channels * op->window.kernel * op->window.kernel;
-}
-
 static bool reads_x(pl_op_kind kind) {
   return kind == PL_OP_BATCH_NORM || kind == PL_OP_CONV || kind == PL_OP_LINEAR ||
          kind == PL_OP_L2_NORMALIZE || kind == PL_OP_EMBEDDING || kind == PL_OP_LAYER_NORM ||
@@ -61,9 +52,7 @@ static pl_status prepare(const pl_kernel_spec *spec, pl_kernel **out, pl_kernel_
       .backward_reads_x = reads_x(op->kind),
       .backward_reads_skip = op->kind == PL_OP_SELECT && op->inputs == 2,
       .backward_reads_y = op->kind == PL_OP_RELU || op->fused_relu,
-      .phase_sums = norm && spec->training ? 2 * (size_t)op->in_shape.channels : 0,
-      .forward_flops = forward_flops(spec),
-      .backward_flops = (spec->need_dx ? 2 : 1) * forward_flops(spec)};
+      .phase_sums = norm && spec->training ? 2 * (size_t)op->in_shape.channels : 0};
   *out = kernel;
   return PL_OK;
 }
