@@ -15,8 +15,8 @@ struct pl_pair_sweep {
   pl_pair_part part;
   const pl_pair_engine *engine;
   void *tiles;        /* the engine's state */
-  bool by_link;       /* columns come from device to device */
-  float *gathered;    /* (total rows, width) there, or else on the host; NULL with one rank */
+  bool by_link;       /* columns come from device to device, to the engine's own place */
+  float *gathered;    /* (total rows, width) on the host; NULL with one rank or by_link */
   float *stats;       /* (total rows, stats of the loss) */
   double *figures;    /* (local rows, figures of the loss) */
   size_t *part_bytes; /* of each rank, for the gathers */
@@ -48,16 +48,9 @@ static void *count_alloc(pl_pair_sweep *sweep, size_t count, size_t size) {
 }
 
 static pl_status make_gathered(pl_pair_sweep *sweep) {
-  const pl_device *device = sweep->part.options.device;
   size_t elements = (size_t)sweep->part.total_rows * (size_t)sweep->part.options.width;
-  void *there = NULL;
   sweep->by_link = !pl_pair_on_host(&sweep->part.options) && pl_link_is_open(sweep->comm);
-  if (sweep->by_link) {
-    PL_TRY(device->alloc(elements * sizeof *sweep->gathered, &there));
-    sweep->bytes += elements * sizeof *sweep->gathered;
-    sweep->gathered = there;
-    return PL_OK;
-  }
+  if (sweep->by_link) return PL_OK;
   sweep->gathered = count_alloc(sweep, elements, sizeof *sweep->gathered);
   return sweep->gathered ? PL_OK : PL_E_INTERNAL;
 }
@@ -119,10 +112,7 @@ void pl_pair_sweep_destroy(pl_pair_sweep **sweep) {
   pl_pair_sweep *s = *sweep;
   if (!s) return;
   if (s->engine) s->engine->destroy(s->tiles);
-  if (s->by_link)
-    s->part.options.device->release(s->gathered);
-  else
-    pl_free(s->gathered);
+  pl_free(s->gathered);
   pl_free(s->stats);
   pl_free(s->figures);
   pl_free(s->part_bytes);
@@ -138,8 +128,9 @@ const pl_pair_options *pl_pair_shapes(const pl_pair_sweep *sweep) { return &swee
 pl_pair_sent pl_pair_sent_bytes(const pl_pair_sweep *sweep, const pl_pair_loss *loss_kind) {
   size_t copies = (size_t)sweep->part.local_rows * (size_t)(pl_comm_size(sweep->comm) - 1);
   size_t sums = pl_comm_sum_sent_bytes(sweep->comm, (size_t)loss_kind->figures);
+  pl_dtype type = sweep->by_link ? sweep->part.options.type : PL_F32;
   return (pl_pair_sent){
-      .embeddings = copies * (size_t)sweep->part.options.width * sizeof *sweep->gathered,
+      .embeddings = copies * (size_t)sweep->part.options.width * pl_dtype_bytes(type),
       .statistics = copies * (size_t)loss_kind->stats * sizeof *sweep->stats + sums};
 }
 
@@ -169,17 +160,22 @@ static pl_status gather_rows(pl_pair_sweep *sweep, const void *mine, void *all, 
   return pl_comm_allgather(sweep->comm, mine, all, measure_parts(sweep, row_bytes));
 }
 
-/* Fills `gathered` with everybody's columns. */
+static pl_status gather_by_link(pl_pair_sweep *sweep, const float *columns) {
+  void *all;
+  size_t row_bytes;
+  PL_TRY(sweep->engine->place_columns(sweep->tiles, columns, &all, &row_bytes));
+  const char *mine = (const char *)all + (size_t)sweep->part.first_row * row_bytes;
+  PL_TRY(pl_link_allgather(sweep->comm, mine, all, measure_parts(sweep, row_bytes)));
+  return pl_link_await(sweep->comm);
+}
+
+/* Fills `gathered`, or the engine's own place, with everybody's columns. */
 static pl_status gather_columns(pl_pair_sweep *sweep, const float *columns) {
   const pl_pair_part *part = &sweep->part;
   size_t row_bytes = (size_t)part->options.width * sizeof *columns;
   if (pl_pair_on_host(&part->options))
     return gather_rows(sweep, columns, sweep->gathered, row_bytes);
-  if (sweep->by_link) {
-    PL_TRY(
-        pl_link_allgather(sweep->comm, columns, sweep->gathered, measure_parts(sweep, row_bytes)));
-    return pl_link_await(sweep->comm);
-  }
+  if (sweep->by_link) return gather_by_link(sweep, columns);
   float *mine = sweep->gathered + part->first_row * part->options.width;
   PL_TRY(part->options.device->get(mine, columns, (size_t)part->local_rows * row_bytes));
   return gather_rows(sweep, mine, sweep->gathered, row_bytes);
@@ -187,13 +183,13 @@ static pl_status gather_columns(pl_pair_sweep *sweep, const float *columns) {
 
 pl_status pl_pair_gather_two(pl_pair_sweep *sweep, const float *rows, const float *columns) {
   double start = pl_now_ms();
-  bool gathers = sweep->gathered;
+  bool gathers = pl_comm_size(sweep->comm) > 1;
   if (gathers) PL_TRY(gather_columns(sweep, columns));
   sweep->gather_ms = pl_now_ms() - start;
   const pl_pair_embeddings embeddings = {.rows = rows,
                                          .given = columns,
                                          .columns = gathers ? sweep->gathered : columns,
-                                         .on_host = gathers && !sweep->by_link};
+                                         .on_host = sweep->gathered};
   sweep->engine->take(sweep->tiles, &embeddings);
   return PL_OK;
 }

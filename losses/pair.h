@@ -65,12 +65,13 @@ typedef struct pl_pair_options {
 
 typedef struct pl_pair_sweep pl_pair_sweep;
 
-/* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank; on
- * devices that have a link, which is then opened before) and statistics; on the processor two
+/* Makes the tile kernels and buffers: room for the gathered embeddings (with more than one rank,
+ * but where devices have a link, which is to be open before) and statistics; on the processor two
  * copies of the embeddings laid out for the products, and a few tiles per thread of the compute
- * team, whose size is taken now; on a device one copy of the embeddings and a tile. comm and the
- * device must outlive the sweep. PL_E_USAGE for shapes below 1, more ranks than leaves, or a device
- * that has no sweep. Collective; options must match on all ranks. */
+ * team, whose size is taken now; on a device one copy of the embeddings, in the type of the
+ * products, and a tile. comm and the device must outlive the sweep. PL_E_USAGE for shapes below 1,
+ * more ranks than leaves, or a device that has no sweep. Collective; options must match on all
+ * ranks. */
 pl_status pl_pair_sweep_create(pl_comm *comm, const pl_pair_options *options, pl_pair_sweep **out);
 void pl_pair_sweep_destroy(pl_pair_sweep **sweep);
 

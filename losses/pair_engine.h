@@ -10,7 +10,7 @@
 typedef struct pl_pair_embeddings {
   const float *rows;    /* (local rows, width) */
   const float *given;   /* (local rows, width): this rank's part of the columns, as it was given */
-  const float *columns; /* (total rows, width) */
+  const float *columns; /* (total rows, width); NULL: they are in the engine's own place */
   bool on_host;         /* whether the columns are memory of the host */
 } pl_pair_embeddings;
 
@@ -23,6 +23,11 @@ typedef struct pl_pair_engine {
    * may share what it has; else NULL. */
   pl_status (*create)(const pl_pair_part *part, void *twin, void **state);
   void (*destroy)(void *state); /* NULL is allowed */
+
+  /* Where columns that come from device to device go: (total rows) of *row_bytes each, with this
+   * rank's, given as (local rows, width), in their place among them. NULL where there is no such
+   * device. */
+  pl_status (*place_columns)(void *state, const float *given, void **columns, size_t *row_bytes);
 
   /* New embeddings, used from now on. */
   void (*take)(void *state, const pl_pair_embeddings *embeddings);

@@ -176,7 +176,7 @@ static pl_pair_bytes bytes(const void *state) {
 static void take(void *state, const pl_pair_embeddings *embeddings) {
   device_engine *e = state;
   e->now = *embeddings;
-  e->is_there = false;
+  e->is_there = !embeddings->columns;
 }
 
 /* From the host, rounded on the device, where the tile has room for a piece at a time. */
@@ -192,6 +192,13 @@ static pl_status put_rounded(device_engine *e, size_t count) {
   return pl_cuda_check("rounding embeddings", cudaGetLastError());
 }
 
+/* From the device itself. */
+static pl_status put_own(const device_engine *e, void *to, const float *from, size_t count) {
+  if (e->part.options.type == PL_BF16)
+    return pl_cuda_backend()->convert(PL_BF16, to, PL_F32, from, count);
+  return e->part.options.device->copy(to, from, count * sizeof *from);
+}
+
 static pl_status bring_columns(device_engine *e) {
   const pl_device *device = e->part.options.device;
   bool rounded = e->part.options.type == PL_BF16;
@@ -201,17 +208,28 @@ static pl_status bring_columns(device_engine *e) {
     PL_TRY(put_rounded(e, count));
   else if (e->now.on_host)
     PL_TRY(device->put(e->columns, e->now.columns, count * sizeof(float)));
-  else if (rounded)
-    PL_TRY(pl_cuda_backend()->convert(PL_BF16, e->columns, PL_F32, e->now.columns, count));
   else
-    PL_TRY(device->copy(e->columns, e->now.columns, count * sizeof(float)));
+    PL_TRY(put_own(e, e->columns, e->now.columns, count));
   e->is_there = true;
   return PL_OK;
 }
 
+static size_t row_bytes(const device_engine *e) {
+  return (size_t)e->part.options.width * pl_dtype_bytes(e->part.options.type);
+}
+
 static const void *row_at(const device_engine *e, const void *rows, int64_t row) {
-  size_t row_bytes = (size_t)e->part.options.width * pl_dtype_bytes(e->part.options.type);
-  return (const char *)rows + (size_t)row * row_bytes;
+  return (const char *)rows + (size_t)row * row_bytes(e);
+}
+
+/* Rounded before they leave: half the bytes, and the same bits as if each rank did it. */
+static pl_status place_columns(void *state, const float *given, void **columns,
+                               size_t *bytes_of_row) {
+  device_engine *e = state;
+  size_t count = (size_t)e->part.local_rows * (size_t)e->part.options.width;
+  *columns = e->columns;
+  *bytes_of_row = row_bytes(e);
+  return put_own(e, (char *)e->columns + (size_t)e->part.first_row * row_bytes(e), given, count);
 }
 
 /* Brings what is needed; *rows is this rank's first row. */
@@ -368,6 +386,7 @@ static pl_status products(void *state, float *dz) {
 static const pl_pair_engine engine = {
     .create = create,
     .destroy = destroy,
+    .place_columns = place_columns,
     .take = take,
     .statistics = statistics,
     .gradient = gradient,
