@@ -36,21 +36,29 @@ typedef struct clip {
   double fetch_ms;
 } clip;
 
-static void tower_free(const clip *m, tower *t) {
+static void tower_end_steps(const clip *m, tower *t) {
   m->setup.backend->device->release(t->z);
   m->setup.backend->device->release(t->dz);
+  t->z = t->dz = NULL;
   pl_exec_destroy(&t->exec);
   pl_net_destroy(&t->net);
-  pl_graph_destroy(&t->graph);
+}
+
+static void clip_end_steps(void *state) {
+  clip *m = state;
+  pl_free(m->tokens);
+  m->tokens = NULL;
+  pl_clip_loss_destroy(&m->loss);
+  tower_end_steps(m, &m->text);
+  tower_end_steps(m, &m->image);
 }
 
 static void clip_destroy(void *state) {
   clip *m = state;
   if (!m) return;
-  pl_free(m->tokens);
-  pl_clip_loss_destroy(&m->loss);
-  tower_free(m, &m->text);
-  tower_free(m, &m->image);
+  clip_end_steps(m);
+  pl_graph_destroy(&m->text.graph);
+  pl_graph_destroy(&m->image.graph);
   pl_free(m);
 }
 
@@ -332,6 +340,7 @@ const pl_method_kind pl_method_kind_clip = {
     .create = clip_create,
     .destroy = clip_destroy,
     .prepare = clip_prepare,
+    .end_steps = clip_end_steps,
     .load = clip_load,
     .step = clip_step,
     .compile_part = clip_compile_part,
@@ -346,6 +355,7 @@ const pl_method_kind pl_method_kind_siglip = {
     .create = siglip_create,
     .destroy = clip_destroy,
     .prepare = clip_prepare,
+    .end_steps = clip_end_steps,
     .load = clip_load,
     .step = clip_step,
     .compile_part = clip_compile_part,

@@ -11,6 +11,7 @@ typedef struct pl_method_kind {
   pl_status (*create)(const pl_method_setup *setup, void **state);
   void (*destroy)(void *state);
   pl_status (*prepare)(void *state);
+  void (*end_steps)(void *state);
   pl_status (*load)(void *state, const void *image, const float *buffers);
   pl_status (*step)(void *state, const pl_step_request *request, float *buffers, pl_gradsum *sums,
                     pl_step_report *report);

@@ -44,6 +44,8 @@ int pl_method_views(const pl_method *method) { return method->kind->views; }
 
 pl_status pl_method_prepare(pl_method *method) { return method->kind->prepare(method->state); }
 
+void pl_method_end_steps(pl_method *method) { method->kind->end_steps(method->state); }
+
 pl_status pl_method_load(pl_method *method, const void *image, const float *buffers) {
   return method->kind->load(method->state, image, buffers);
 }

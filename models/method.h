@@ -75,6 +75,10 @@ int pl_method_views(const pl_method *method);
  * (pl_tree_part). Collective. */
 pl_status pl_method_prepare(pl_method *method);
 
+/* Gives back what prepare made, after the last step or before there was one; parts can be compiled
+ * all the same. Not collective. */
+void pl_method_end_steps(pl_method *method);
+
 /* Hands over new parameters; see pl_net_load. */
 pl_status pl_method_load(pl_method *method, const void *image, const float *buffers);
 

@@ -29,14 +29,20 @@ typedef struct simclr {
   double fetch_ms;
 } simclr;
 
-static void simclr_destroy(void *state) {
+static void simclr_end_steps(void *state) {
   simclr *m = state;
-  if (!m) return;
   m->setup.backend->device->release(m->z);
   m->setup.backend->device->release(m->dz);
+  m->z = m->dz = NULL;
   pl_pair_sweep_destroy(&m->sweep);
   pl_exec_destroy(&m->exec);
   pl_net_destroy(&m->net);
+}
+
+static void simclr_destroy(void *state) {
+  simclr *m = state;
+  if (!m) return;
+  simclr_end_steps(m);
   pl_graph_destroy(&m->graph);
   pl_free(m);
 }
@@ -194,6 +200,7 @@ const pl_method_kind pl_method_kind_simclr = {
     .create = simclr_create,
     .destroy = simclr_destroy,
     .prepare = simclr_prepare,
+    .end_steps = simclr_end_steps,
     .load = simclr_load,
     .step = simclr_step,
     .compile_part = simclr_compile_part,

@@ -25,6 +25,7 @@ void pl_training_free_steps(pl_training *t) {
   pl_grad_reduce_destroy(&t->reduce);
   pl_gradsum_destroy(&t->sums);
   pl_optim_destroy(&t->optim);
+  if (t->method) pl_method_end_steps(t->method);
 }
 
 void pl_training_free(pl_training *t) {
