@@ -5,6 +5,7 @@
 #include "losses/clip.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/random.h"
+#include "runtime/tensor/dtype.h"
 #include "tests/check.h"
 
 /* A batch and how it is cut. The two embeddings of a pair differ by `noise` times a random
@@ -58,9 +59,42 @@ static inline batch make_batch(const problem *p) {
   return b;
 }
 
+/* Of values that products of this type take as they are. */
+static inline batch make_batch_of(const problem *p, pl_dtype type) {
+  batch b = make_batch(p);
+  for (size_t i = 0; type == PL_BF16 && i < floats_of(p); i++) {
+    b.x[i] = pl_bf16_to_f32(pl_f32_to_bf16(b.x[i]));
+    b.y[i] = pl_bf16_to_f32(pl_f32_to_bf16(b.y[i]));
+  }
+  return b;
+}
+
 static inline void free_batch(batch *b) {
   pl_free(b->x);
   pl_free(b->y);
+}
+
+/* What a rank finds. */
+typedef struct solution {
+  pl_contrast_figures figures;
+  double dlog_scale, dbias;
+  int64_t first, count; /* its pairs */
+  float *dx, *dy;       /* (count, width) */
+} solution;
+
+static inline void free_solution(solution *s) {
+  pl_free(s->dx);
+  pl_free(s->dy);
+}
+
+/* A rank's gradient within `tolerance` of the largest element of all. */
+static inline void check_largest(const problem *p, const solution *found, const float *d,
+                                 const double *expected, double tolerance) {
+  double largest = 0;
+  assert_true(found->count > 0);
+  for (size_t i = 0; i < floats_of(p); i++) largest = fmax(largest, fabs(expected[i]));
+  for (int64_t i = 0; i < found->count * p->width; i++)
+    CHECK_NEAR(d[i] / largest, expected[found->first * p->width + i] / largest, tolerance);
 }
 
 /* What it finds, and the sums of the absolute terms of the two slopes: their precision is relative
