@@ -110,23 +110,20 @@ convolution convolution_of(const dnn_descriptor &operation) {
 
 /* ---- loops ---- */
 
-/* Calls `visit(x, w, y)` with the elements of each product that a convolution is the sum of, those
- * of one output one after another. */
+/* Calls `visit(x, y, tap)` wherever a window meets its image: with where the first channel is of
+ * both pixels, and the place within the window. Those of one output come one after another. */
 template <typename Visit>
-void each_product(const convolution &s, Visit visit) {
+void each_meeting(const convolution &s, Visit visit) {
   int64_t y = 0;
   for (int64_t row = 0; row < s.y.n; row++)
     for (int64_t h = 0; h < s.y.h; h++)
-      for (int64_t w = 0; w < s.y.w; w++)
-        for (int64_t o = 0; o < s.y.c; o++, y++)
-          for (int64_t kh = 0; kh < s.w.h; kh++)
-            for (int64_t kw = 0; kw < s.w.w; kw++) {
-              int64_t xh = h * s.stride + kh - s.pad, xw = w * s.stride + kw - s.pad;
-              if (xh < 0 || xh >= s.x.h || xw < 0 || xw >= s.x.w) continue;
-              int64_t x = ((row * s.x.h + xh) * s.x.w + xw) * s.x.c;
-              int64_t weight = ((o * s.w.h + kh) * s.w.w + kw) * s.x.c;
-              for (int64_t c = 0; c < s.x.c; c++) visit(x + c, weight + c, y);
-            }
+      for (int64_t w = 0; w < s.y.w; w++, y += s.y.c)
+        for (int64_t kh = 0; kh < s.w.h; kh++)
+          for (int64_t kw = 0; kw < s.w.w; kw++) {
+            int64_t xh = h * s.stride + kh - s.pad, xw = w * s.stride + kw - s.pad;
+            if (xh < 0 || xh >= s.x.h || xw < 0 || xw >= s.x.w) continue;
+            visit(((row * s.x.h + xh) * s.x.w + xw) * s.x.c, y, kh * s.w.w + kw);
+          }
 }
 
 struct arrays {
@@ -139,32 +136,86 @@ bool notes(const dnn_engine &engine, cudnnBackendNumericalNote_t note) {
   return false;
 }
 
-void compute(const convolution &s, const dnn_engine &engine, const arrays &a) {
-  static int runs;
-  bool rounds = notes(engine, TENSOR_CORE), varies = notes(engine, NONDETERMINISTIC);
-  auto read = [&](const void *from, int64_t i) {
-    float value = value_read(s.type, from, i);
-    return rounds && s.type == PL_F32 ? emulated_tf32(value) : value;
-  };
-  bool forward = s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
-  bool data = s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
-  size_t elements = (size_t)(forward ? s.y : data ? s.x : s.w).elements();
-  std::vector<emulated_sum> sums(elements, emulated_sum(rounds));
-  each_product(s, [&](int64_t x, int64_t w, int64_t y) {
-    if (forward)
-      sums[(size_t)y].add(read(a.x, x), read(a.w, w));
-    else if (data)
-      sums[(size_t)x].add(read(a.y, y), read(a.w, w));
-    else
-      sums[(size_t)w].add(read(a.y, y), read(a.x, x));
+/* The elements of an array as an engine multiplies them. */
+std::vector<float> factors(const convolution &s, const dimensions &d, const void *from,
+                           bool rounds) {
+  std::vector<float> all((size_t)d.elements());
+  for (size_t i = 0; i < all.size(); i++) {
+    all[i] = value_read(s.type, from, (int64_t)i);
+    if (rounds && s.type == PL_F32) all[i] = emulated_tf32(all[i]);
+  }
+  return all;
+}
+
+/* (outputs, rest) to (rest, outputs) */
+std::vector<float> outputs_last(const convolution &s, const std::vector<float> &w) {
+  std::vector<float> turned(w.size());
+  size_t outputs = (size_t)s.y.c, rest = w.size() / outputs;
+  for (size_t i = 0; i < w.size(); i++) turned[i % rest * outputs + i / rest] = w[i];
+  return turned;
+}
+
+template <typename Sum>
+std::vector<Sum> forward(const convolution &s, const arrays &a, bool rounds) {
+  std::vector<float> x = factors(s, s.x, a.x, rounds);
+  std::vector<float> w = outputs_last(s, factors(s, s.w, a.w, rounds));
+  std::vector<Sum> sums((size_t)s.y.elements());
+  each_meeting(s, [&](int64_t from, int64_t to, int64_t tap) {
+    for (int64_t c = 0; c < s.x.c; c++)
+      emulated_add_products(&sums[(size_t)to], x[(size_t)(from + c)],
+                            &w[(size_t)((tap * s.x.c + c) * s.y.c)], s.y.c);
   });
-  double factor = varies ? 1 + 1e-4 * ++runs : 1;
+  return sums;
+}
+
+template <typename Sum>
+std::vector<Sum> gradient_of_data(const convolution &s, const arrays &a, bool rounds) {
+  std::vector<float> y = factors(s, s.y, a.y, rounds), w = factors(s, s.w, a.w, rounds);
+  std::vector<Sum> sums((size_t)s.x.elements());
+  each_meeting(s, [&](int64_t to, int64_t from, int64_t tap) {
+    for (int64_t o = 0; o < s.y.c; o++)
+      emulated_add_products(&sums[(size_t)to], y[(size_t)(from + o)],
+                            &w[(size_t)((o * s.w.h * s.w.w + tap) * s.x.c)], s.x.c);
+  });
+  return sums;
+}
+
+template <typename Sum>
+std::vector<Sum> gradient_of_weights(const convolution &s, const arrays &a, bool rounds) {
+  std::vector<float> x = factors(s, s.x, a.x, rounds), y = factors(s, s.y, a.y, rounds);
+  std::vector<Sum> sums((size_t)s.w.elements());
+  each_meeting(s, [&](int64_t image, int64_t output, int64_t tap) {
+    for (int64_t o = 0; o < s.y.c; o++)
+      emulated_add_products(&sums[(size_t)((o * s.w.h * s.w.w + tap) * s.x.c)],
+                            y[(size_t)(output + o)], &x[(size_t)image], s.x.c);
+  });
+  return sums;
+}
+
+template <typename Sum>
+void write(const convolution &s, const std::vector<Sum> &sums, double factor, void *to) {
   for (size_t i = 0; i < sums.size(); i++)
-    value_write(s.type,
-                forward ? a.y
-                : data  ? a.x
-                        : a.w,
-                (int64_t)i, factor * (double)sums[i].value());
+    value_write(s.type, to, (int64_t)i, factor * (double)sums[i].value());
+}
+
+/* What is computed, times `factor`. */
+template <typename Sum>
+void compute(const convolution &s, const arrays &a, bool rounds, double factor) {
+  if (s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
+    write(s, forward<Sum>(s, a, rounds), factor, a.y);
+  else if (s.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)
+    write(s, gradient_of_data<Sum>(s, a, rounds), factor, a.x);
+  else
+    write(s, gradient_of_weights<Sum>(s, a, rounds), factor, a.w);
+}
+
+void run(const convolution &s, const dnn_engine &engine, const arrays &a) {
+  static int runs;
+  double factor = notes(engine, NONDETERMINISTIC) ? 1 + 1e-4 * ++runs : 1;
+  if (notes(engine, TENSOR_CORE))
+    compute<emulated_core_sum>(s, a, true, factor);
+  else
+    compute<emulated_plain_sum>(s, a, false, factor);
 }
 
 /* ---- arrays of a pack ---- */
@@ -264,7 +315,7 @@ cudnnStatus_t dnn_execute(cudaStream_t stream, const dnn_descriptor &plan,
   plan.has_run = true;
   emulated_enqueue(stream, [=] {
     if (engine.workspace_bytes > 0) memset(workspace, 0xFF, (size_t)engine.workspace_bytes);
-    compute(s, engine, a);
+    run(s, engine, a);
   });
   return CUDNN_STATUS_SUCCESS;
 }

@@ -1,9 +1,5 @@
-/* Fortified longjmp refuses to change stacks, which is what it is for here. */
-#undef _FORTIFY_SOURCE
-
 #include "tests/emulation/language.h"
 
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -22,20 +18,16 @@ emulated_index threadIdx, blockIdx, blockDim, gridDim;
 namespace {
 
 const unsigned WARP = 32;
-const size_t STACK_BYTES = 64 << 10;
+
+/* Stacks begin at different places of their pages: else all would want the same lines of the
+ * caches. */
+const size_t STACK_BYTES = 64 << 10, STAGGER = 4096, STAGGER_STEP = 192;
 
 enum class state { unstarted, ready, at_sync, at_exchange, at_together, returned };
 
-/* The C library's jumps go through the address sanitizer, which clears all it knows of a stack. */
-#ifdef __SANITIZE_ADDRESS__
+/* The C library's jumps look at signals, clean-ups and, under the address sanitizer, whole stacks.
+ */
 typedef void *jump_target[5];
-#define MARK(target) __builtin_setjmp(target)
-#define JUMP(target) __builtin_longjmp(target, 1)
-#else
-typedef jmp_buf jump_target;
-#define MARK(target) _setjmp(target)
-#define JUMP(target) _longjmp(target, 1)
-#endif
 
 /* Where a stack was left. */
 struct place {
@@ -70,8 +62,8 @@ void tell_arriving(place *here, place *left) {
 __attribute__((no_sanitize_address, noinline)) void switch_stacks(place *from, place *to) {
   from->has_jump = true;
   tell_leaving(from, to);
-  if (MARK(from->jump) == 0) {
-    if (to->has_jump) JUMP(to->jump);
+  if (__builtin_setjmp(from->jump) == 0) {
+    if (to->has_jump) __builtin_longjmp(to->jump, 1);
     setcontext(&to->context);
   }
   tell_arriving(from, to);
@@ -94,9 +86,7 @@ struct copy {
 
 struct thread {
   state now;
-  fiber *on;        /* where it waits */
-  const char *file; /* at_sync: the place */
-  int line;
+  fiber *on;     /* where it waits */
   unsigned mask; /* at_exchange: lanes that take part */
   unsigned from; /* and the one whose value it wants */
   uint64_t given, got;
@@ -109,8 +99,11 @@ struct thread {
 /* The block under way. */
 std::vector<thread> threads;
 const std::function<void()> *body;
-unsigned current, started, alive, syncing;
+unsigned current, started, alive;
 bool backwards;
+unsigned syncing; /* threads at_sync, all of them at this place: */
+const char *sync_file;
+int sync_line;
 
 place scheduler;
 std::vector<std::unique_ptr<fiber>> fibers;
@@ -131,14 +124,8 @@ void make_current(unsigned index) {
 /* All that have not returned are at __syncthreads: they go on. */
 void release_sync() {
   if (syncing == 0 || syncing < alive) return;
-  const thread *first = nullptr;
-  for (thread &t : threads) {
-    if (t.now != state::at_sync) continue;
-    if (!first) first = &t;
-    if (t.line != first->line || strcmp(t.file, first->file) != 0)
-      give_up("threads of a block wait at different places");
-    t.now = state::ready;
-  }
+  for (thread &t : threads)
+    if (t.now == state::at_sync) t.now = state::ready;
   syncing = 0;
 }
 
@@ -146,12 +133,14 @@ bool takes_part(const thread &t, unsigned mask) {
   return t.now == state::at_exchange && t.mask == mask;
 }
 
-/* All lanes of `mask` that have not returned are there: each gets the value that it wants. */
+/* All lanes of `mask` that have not returned are there: each gets the value that it wants. Whose
+ * turn is last is asked first, since most calls find it missing. */
 void release_exchange(unsigned warp, unsigned mask) {
   unsigned first = warp * WARP, last = min(first + WARP, (unsigned)threads.size());
-  for (unsigned i = first; i < last; i++) {
-    bool named = mask >> (i - first) & 1;
-    if (named && threads[i].now != state::returned && !takes_part(threads[i], mask)) return;
+  for (unsigned turn = 0; turn < last - first; turn++) {
+    unsigned lane = backwards ? turn : last - first - 1 - turn;
+    const thread &t = threads[first + lane];
+    if (mask >> lane & 1 && t.now != state::returned && !takes_part(t, mask)) return;
   }
   for (unsigned i = first; i < last; i++) {
     thread &t = threads[i];
@@ -204,14 +193,15 @@ fiber *an_idle_fiber() {
   if (idle.empty()) {
     fibers.push_back(std::make_unique<fiber>());
     fiber *f = fibers.back().get();
-    f->stack.reset(new char[STACK_BYTES]);
+    f->stack.reset(new char[STACK_BYTES + STAGGER]);
+    char *lowest = f->stack.get() + fibers.size() * STAGGER_STEP % STAGGER;
+    f->at.lowest = lowest;
+    f->at.bytes = STACK_BYTES;
     getcontext(&f->at.context);
-    f->at.context.uc_stack.ss_sp = f->stack.get();
+    f->at.context.uc_stack.ss_sp = lowest;
     f->at.context.uc_stack.ss_size = STACK_BYTES;
     f->at.context.uc_link = nullptr;
     makecontext(&f->at.context, fiber_main, 0);
-    f->at.lowest = f->stack.get();
-    f->at.bytes = STACK_BYTES;
     idle.push_back(f);
   }
   fiber *f = idle.back();
@@ -258,10 +248,13 @@ void emulated_turn_backwards(bool on) { backwards = on; }
 unsigned emulated_lane(void) { return current % WARP; }
 
 void emulated_sync(const char *file, int line) {
-  thread &t = threads[current];
-  t.now = state::at_sync;
-  t.file = file;
-  t.line = line;
+  if (syncing == 0) {
+    sync_file = file;
+    sync_line = line;
+  } else if (line != sync_line || (file != sync_file && strcmp(file, sync_file) != 0)) {
+    give_up("threads of a block wait at different places");
+  }
+  threads[current].now = state::at_sync;
   syncing++;
   release_sync();
   wait_here();

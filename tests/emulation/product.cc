@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <vector>
+
 #include "tests/emulation/faults.h"
 #include "tests/emulation/language.h"
 #include "tests/emulation/sums.h"
@@ -39,25 +41,38 @@ int64_t place(const pl_product_matrix &m, int batch, int row, int column) {
   return batch * m.step + (m.transposed ? column * m.line + row : row * m.line + column);
 }
 
-/* An element as it is multiplied. */
-float factor(const pl_product_spec &s, const void *matrix, int64_t i) {
-  float value = value_read(s.type, matrix, i);
-  return s.tf32 && s.type == PL_F32 ? emulated_tf32(value) : value;
+/* A matrix of the batch, line by line, as it is multiplied. */
+std::vector<float> factors(const pl_product_spec &s, const pl_product_matrix &m, int lines,
+                           int columns, int batch, const void *from) {
+  bool rounds = s.tf32 && s.type == PL_F32;
+  std::vector<float> all;
+  all.reserve((size_t)lines * (size_t)columns);
+  for (int i = 0; i < lines; i++)
+    for (int j = 0; j < columns; j++) {
+      float value = value_read(s.type, from, place(m, batch, i, j));
+      all.push_back(rounds ? emulated_tf32(value) : value);
+    }
+  return all;
 }
 
+template <typename Sum>
 void multiply(const pl_product_spec &s, const void *bias, const void *left, const void *right,
               bool add, void *out) {
-  for (int b = 0; b < s.batch; b++)
-    for (int i = 0; i < s.rows; i++)
+  for (int b = 0; b < s.batch; b++) {
+    std::vector<float> lefts = factors(s, s.left, s.rows, s.inner, b, left);
+    std::vector<float> rights = factors(s, s.right, s.inner, s.cols, b, right);
+    for (int i = 0; i < s.rows; i++) {
+      std::vector<Sum> sums((size_t)s.cols);
+      for (int k = 0; k < s.inner; k++)
+        emulated_add_products(sums.data(), lefts[(size_t)i * (size_t)s.inner + (size_t)k],
+                              &rights[(size_t)k * (size_t)s.cols], s.cols);
       for (int j = 0; j < s.cols; j++) {
-        emulated_sum sum(s.type == PL_BF16 || s.tf32);
-        for (int k = 0; k < s.inner; k++)
-          sum.add(factor(s, left, place(s.left, b, i, k)),
-                  factor(s, right, place(s.right, b, k, j)));
         float before = s.bias ? value_read(s.out_type, bias, j) : 0;
         if (add) before += value_read(s.out_type, out, place(s.out, b, i, j));
-        value_write(s.out_type, out, place(s.out, b, i, j), before + sum.value());
+        value_write(s.out_type, out, place(s.out, b, i, j), before + sums[(size_t)j].value());
       }
+    }
+  }
 }
 
 }  // namespace
@@ -92,7 +107,9 @@ static pl_status enqueue_product(const pl_product *product, const void *left, co
     check_alignment("right", s.right, s.type, right);
     check_alignment("result", s.out, s.out_type, out);
     memset(scratch, 0xFF, WORKSPACE);
-    multiply(s, bias, left, right, add, out);
+    bool cores = s.type == PL_BF16 || s.tf32;
+    (cores ? multiply<emulated_core_sum> : multiply<emulated_plain_sum>)(s, bias, left, right, add,
+                                                                         out);
   });
   return PL_OK;
 }

@@ -46,15 +46,3 @@ float emulated_tf32(float value) {
   memcpy(&value, &bits, sizeof bits);
   return value;
 }
-
-void emulated_sum::add(float left, float right) {
-  if (!cores) {
-    sum = fmaf(left, right, sum);
-    return;
-  }
-  lefts[pending] = left;
-  rights[pending++] = right;
-  if (pending < EMULATED_GROUP) return;
-  sum = emulated_cut_sum(sum, lefts, rights, pending);
-  pending = 0;
-}

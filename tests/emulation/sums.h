@@ -3,6 +3,9 @@
 #ifndef TESTS_EMULATION_SUMS_H
 #define TESTS_EMULATION_SUMS_H
 
+#include <math.h>
+#include <stdint.h>
+
 /* What tensor cores add at once. */
 enum { EMULATED_GROUP = 8 };
 
@@ -15,18 +18,38 @@ float emulated_cut_sum(float sum, const float *left, const float *right, int cou
 /* What of an f32 tensor cores read as tf32: 10 bits behind the first. */
 float emulated_tf32(float value);
 
-/* A sum to which products are added one after another. */
-class emulated_sum {
+/* Sums to which products are added one after another, from zero: by f32 multiply-adds, */
+class emulated_plain_sum {
  public:
-  /* From zero, by tensor cores or by f32 multiply-adds. */
-  explicit emulated_sum(bool tensor_cores = false) : cores(tensor_cores) {}
-  void add(float left, float right);
+  void add(float left, float right) { sum = fmaf(left, right, sum); }
+  float value() const { return sum; }
+
+ private:
+  float sum = 0;
+};
+
+/* or by tensor cores. */
+class emulated_core_sum {
+ public:
+  void add(float left, float right) {
+    lefts[pending] = left;
+    rights[pending++] = right;
+    if (pending < EMULATED_GROUP) return;
+    sum = emulated_cut_sum(sum, lefts, rights, pending);
+    pending = 0;
+  }
   float value() const { return emulated_cut_sum(sum, lefts, rights, pending); }
 
  private:
-  bool cores;
   int pending = 0; /* of the next group */
   float sum = 0, lefts[EMULATED_GROUP] = {}, rights[EMULATED_GROUP] = {};
 };
+
+/* Adds a product to each of `count` sums, all of which have one factor in common. */
+template <typename Sum>
+inline void emulated_add_products(Sum *__restrict sums, float left, const float *right,
+                                  int64_t count) {
+  for (int64_t i = 0; i < count; i++) sums[i].add(left, right[i]);
+}
 
 #endif
