@@ -25,6 +25,10 @@ on() {
   "$launch" "$ranks" "$plenum" "$@"
 }
 
+# end_at_once: for tests of many failures that no rank has anything left to do after. mpirun gives ranks
+# a second or two to end by themselves, twice in some cases.
+end_at_once() { export OMPI_MCA_odls_base_sigkill_timeout=0; }
+
 # expect CODE WORDS COMMAND …: must end within a minute with this code and say these words; `on` counts
 # as a command.
 expect() {
