@@ -18,104 +18,59 @@ struct pl_dnn_conv {
   size_t weight_bytes, scratchpad_bytes;
 };
 
-static const char *status_text(dnnl_status_t status) {
-  switch (status) {
-    case dnnl_out_of_memory: return "out of memory";
-    case dnnl_invalid_arguments: return "invalid arguments";
-    case dnnl_unimplemented: return "not implemented";
-    case dnnl_runtime_error: return "runtime error";
-    default: return "failed";
-  }
-}
-
-pl_status pl_dnn_checked(dnnl_status_t status, const char *what) {
-  if (status == dnnl_success) return PL_OK;
-  return PL_FAIL(PL_E_INTERNAL, "oneDNN: %s: %s", what, status_text(status));
-}
-
-dnnl_data_type_t pl_dnn_data_type(pl_dtype type) { return type == PL_BF16 ? dnnl_bf16 : dnnl_f32; }
-
-pl_status pl_dnn_point(dnnl_memory_t memory, const void *data) {
-  return pl_dnn_checked(dnnl_memory_set_data_handle(memory, (void *)data), "data handle");
-}
-
 /* The dense layouts of one convolution, in oneDNN's order of dimensions (N, C, H, W). */
 typedef struct layouts {
-  dnnl_memory_desc_t x, y;
-  dnnl_memory_desc_t weights;        /* order left to oneDNN */
-  dnnl_memory_desc_t master_weights; /* (out, in, k, k) or (in, k, k, out) */
+  pl_dnn_layout x, y;
+  pl_dnn_layout weights, dweights; /* order left to oneDNN */
+  pl_dnn_layout master;            /* (out, in, k, k) or (in, k, k, out), of what the pass has */
 } layouts;
 
 static pl_status make_layouts(const pl_dnn_conv_spec *s, pl_dnn_pass pass, layouts *m) {
-  dnnl_dims_t x = {s->rows, s->in.channels, s->in.height, s->in.width};
-  dnnl_dims_t y = {s->rows, s->out.channels, s->out.height, s->out.width};
-  dnnl_dims_t w = {s->out.channels, s->in.channels, s->window.kernel, s->window.kernel};
-  dnnl_data_type_t type = pl_dnn_data_type(s->type);
-  dnnl_data_type_t w_type = pass == PL_DNN_BACKWARD_WEIGHTS ? dnnl_f32 : type;
-  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->x, 4, x, type, dnnl_nhwc), "layout of x"));
-  PL_TRY(pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->y, 4, y, type, dnnl_nhwc), "layout of y"));
-  PL_TRY(
-      pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->weights, 4, w, w_type, dnnl_format_tag_any),
-                     "layout of weights"));
-  dnnl_format_tag_t master = s->transposed ? dnnl_ihwo : dnnl_oihw;
-  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->master_weights, 4, w, w_type, master),
-                        "layout of weights");
+  const dnnl_dims_t x = {s->rows, s->in.channels, s->in.height, s->in.width};
+  const dnnl_dims_t y = {s->rows, s->out.channels, s->out.height, s->out.width};
+  const dnnl_dims_t w = {s->out.channels, s->in.channels, s->window.kernel, s->window.kernel};
+  pl_dtype master = pass == PL_DNN_BACKWARD_WEIGHTS ? PL_F32 : s->type;
+  PL_TRY(pl_dnn_layout_of(4, x, s->type, dnnl_nhwc, &m->x));
+  PL_TRY(pl_dnn_layout_of(4, y, s->type, dnnl_nhwc, &m->y));
+  PL_TRY(pl_dnn_layout_of(4, w, s->type, dnnl_format_tag_any, &m->weights));
+  PL_TRY(pl_dnn_layout_of(4, w, PL_F32, dnnl_format_tag_any, &m->dweights));
+  return pl_dnn_layout_of(4, w, master, s->transposed ? dnnl_ihwo : dnnl_oihw, &m->master);
 }
 
-/* The forward descriptor, which is also the hint that the backward ones want. */
-static pl_status make_forward_desc(const pl_dnn_conv_spec *s, const layouts *m,
-                                   const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
-                                   dnnl_primitive_desc_t *out) {
-  dnnl_dims_t stride = {s->window.stride, s->window.stride};
-  dnnl_dims_t pad = {s->window.pad, s->window.pad};
-  dnnl_dims_t dilation = {0, 0};
-  dnnl_memory_desc_t weights = m->weights;
-  weights.data_type = pl_dnn_data_type(s->type);
-  dnnl_convolution_desc_t convolution;
-  PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_forward_desc_init(
-                            &convolution, dnnl_forward_training, dnnl_convolution_direct, &m->x,
-                            &weights, NULL, &m->y, stride, dilation, pad, pad),
-                        "convolution"));
-  return pl_dnn_checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, NULL),
-                        "convolution");
+static void free_layouts(layouts *m) {
+  pl_dnn_layout_destroy(&m->x);
+  pl_dnn_layout_destroy(&m->y);
+  pl_dnn_layout_destroy(&m->weights);
+  pl_dnn_layout_destroy(&m->dweights);
+  pl_dnn_layout_destroy(&m->master);
 }
 
-static pl_status make_backward_desc(const pl_dnn_conv_spec *s, pl_dnn_pass pass, const layouts *m,
-                                    const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
-                                    const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out) {
-  dnnl_dims_t stride = {s->window.stride, s->window.stride};
-  dnnl_dims_t pad = {s->window.pad, s->window.pad};
-  dnnl_dims_t dilation = {0, 0};
-  dnnl_convolution_desc_t convolution;
-  if (pass == PL_DNN_BACKWARD_DATA)
-    PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_backward_data_desc_init(
-                              &convolution, dnnl_convolution_direct, &m->x, &m->weights, &m->y,
-                              stride, dilation, pad, pad),
-                          "convolution backward data"));
-  else
-    PL_TRY(pl_dnn_checked(dnnl_dilated_convolution_backward_weights_desc_init(
-                              &convolution, dnnl_convolution_direct, &m->x, &m->weights, NULL,
-                              &m->y, stride, dilation, pad, pad),
-                          "convolution backward weights"));
-  return pl_dnn_checked(dnnl_primitive_desc_create(out, &convolution, attributes, engine, hint),
-                        "convolution backward");
-}
-
+/* The forward descriptor is also the hint that the others want. */
 static pl_status make_desc(const pl_dnn_conv_spec *s, const layouts *m, pl_dnn_conv *conv) {
+  pl_dnn_windows windows = {.x = m->x,
+                            .weights = m->weights,
+                            .y = m->y,
+                            .stride = s->window.stride,
+                            .pad = s->window.pad};
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t forward = NULL;
   pl_status status;
-  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_primitive_attr_create(&attributes), "attributes"));
-  PL_TRY_OR(
-      done, status,
-      pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
-                     "scratchpad"));
-  PL_TRY_OR(done, status, make_forward_desc(s, m, attributes, conv->engine, &forward));
-  if (conv->pass == PL_DNN_FORWARD) {
-    conv->desc = forward;
-    forward = NULL;
-  } else {
-    status = make_backward_desc(s, conv->pass, m, attributes, conv->engine, forward, &conv->desc);
+  PL_TRY_OR(done, status, pl_dnn_attributes(&attributes));
+  PL_TRY_OR(done, status,
+            pl_dnn_describe_convolution(conv->engine, &windows, attributes, &forward));
+  windows.hint = forward;
+  switch (conv->pass) {
+    case PL_DNN_FORWARD:
+      conv->desc = forward;
+      forward = NULL;
+      break;
+    case PL_DNN_BACKWARD_DATA:
+      status = pl_dnn_describe_dx(conv->engine, &windows, attributes, &conv->desc);
+      break;
+    case PL_DNN_BACKWARD_WEIGHTS:
+      windows.weights = m->dweights;
+      status = pl_dnn_describe_dw(conv->engine, &windows, attributes, &conv->desc);
+      break;
   }
 done:
   dnnl_primitive_desc_destroy(forward);
@@ -123,66 +78,48 @@ done:
   return status;
 }
 
-static pl_status make_memory(const dnnl_memory_desc_t *layout, dnnl_engine_t engine,
-                             dnnl_memory_t *out) {
-  return pl_dnn_checked(dnnl_memory_create(out, layout, engine, DNNL_MEMORY_NONE), "memory");
-}
-
-static pl_status make_reorder(const pl_dnn_conv *conv, const dnnl_memory_desc_t *from,
-                              const dnnl_memory_desc_t *to, dnnl_primitive_t *out) {
-  dnnl_primitive_desc_t desc = NULL;
-  PL_TRY(pl_dnn_checked(
-      dnnl_reorder_primitive_desc_create(&desc, from, conv->engine, to, conv->engine, NULL),
-      "reorder of weights"));
-  pl_status status = pl_dnn_checked(dnnl_primitive_create(out, desc), "reorder of weights");
-  dnnl_primitive_desc_destroy(desc);
-  return status;
-}
-
 static pl_status make_memories(pl_dnn_conv *conv, const layouts *m) {
   bool to_master = conv->pass == PL_DNN_BACKWARD_WEIGHTS;
-  const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(
+  pl_dnn_const_layout weights = dnnl_primitive_desc_query_md(
       conv->desc, to_master ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-  const dnnl_memory_desc_t *scratchpad =
+  pl_dnn_const_layout scratchpad =
       dnnl_primitive_desc_query_md(conv->desc, dnnl_query_scratchpad_md, 0);
-  const dnnl_memory_desc_t *master = &m->master_weights;
   conv->weight_bytes = dnnl_memory_desc_get_size(weights);
   conv->scratchpad_bytes = dnnl_memory_desc_get_size(scratchpad);
-  PL_TRY(make_memory(&m->x, conv->engine, &conv->source));
-  PL_TRY(make_memory(&m->y, conv->engine, &conv->destination));
-  PL_TRY(make_memory(weights, conv->engine, &conv->weights));
-  PL_TRY(make_memory(scratchpad, conv->engine, &conv->scratchpad));
-  PL_TRY(make_memory(master, conv->engine, &conv->master));
-  return to_master ? make_reorder(conv, weights, master, &conv->reorder)
-                   : make_reorder(conv, master, weights, &conv->reorder);
+  PL_TRY(pl_dnn_memory(conv->engine, m->x, &conv->source));
+  PL_TRY(pl_dnn_memory(conv->engine, m->y, &conv->destination));
+  PL_TRY(pl_dnn_memory(conv->engine, weights, &conv->weights));
+  PL_TRY(pl_dnn_memory(conv->engine, scratchpad, &conv->scratchpad));
+  PL_TRY(pl_dnn_memory(conv->engine, m->master, &conv->master));
+  return to_master ? pl_dnn_reorder(conv->engine, weights, m->master, &conv->reorder)
+                   : pl_dnn_reorder(conv->engine, m->master, weights, &conv->reorder);
 }
 
 pl_status pl_dnn_conv_create(const pl_dnn_conv_spec *spec, pl_dnn_pass pass, pl_dnn_conv **out) {
   pl_status status;
-  layouts m;
+  layouts m = {0};
   pl_dnn_conv *conv = pl_alloc(1, sizeof *conv);
+  *out = NULL;
   if (!conv) return PL_E_INTERNAL;
   conv->pass = pass;
-  PL_TRY_OR(failed, status,
-            pl_dnn_checked(dnnl_engine_create(&conv->engine, dnnl_cpu, 0), "engine"));
+  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_engine_create(&conv->engine, dnnl_cpu, 0), "engine"));
   PL_TRY_OR(
-      failed, status,
+      done, status,
       pl_dnn_checked(dnnl_stream_create(&conv->stream, conv->engine, dnnl_stream_default_flags),
                      "stream"));
-  PL_TRY_OR(failed, status, make_layouts(spec, pass, &m));
-  PL_TRY_OR(failed, status, make_desc(spec, &m, conv));
-  PL_TRY_OR(failed, status,
+  PL_TRY_OR(done, status, make_layouts(spec, pass, &m));
+  PL_TRY_OR(done, status, make_desc(spec, &m, conv));
+  PL_TRY_OR(done, status,
             pl_dnn_checked(dnnl_primitive_create(&conv->primitive, conv->desc), "convolution"));
-  PL_TRY_OR(failed, status, make_memories(conv, &m));
+  PL_TRY_OR(done, status, make_memories(conv, &m));
   if (pass != PL_DNN_BACKWARD_WEIGHTS) {
     conv->weight_data = pl_alloc(conv->weight_bytes, 1);
     status = conv->weight_data ? pl_dnn_point(conv->weights, conv->weight_data) : PL_E_INTERNAL;
-    if (status != PL_OK) goto failed;
   }
+done:
+  free_layouts(&m);
+  if (status != PL_OK) pl_dnn_conv_destroy(&conv);
   *out = conv;
-  return PL_OK;
-failed:
-  pl_dnn_conv_destroy(&conv);
   return status;
 }
 

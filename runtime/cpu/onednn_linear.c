@@ -14,89 +14,57 @@ struct pl_dnn_linear {
   void *weight_data;
 };
 
-static pl_status describe(dnnl_memory_desc_t *desc, int rows, int cols, pl_dtype type,
-                          dnnl_format_tag_t order) {
-  dnnl_dims_t dims = {rows, cols};
-  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(desc, 2, dims, pl_dnn_data_type(type), order),
-                        "layout of a linear layer");
-}
-
 /* The dense layouts of x, y, bias and weights; `any` leaves the order of the weights to oneDNN. */
 typedef struct layouts {
-  dnnl_memory_desc_t x, y, bias, any, given;
+  pl_dnn_layout x, y, bias, any, given;
 } layouts;
 
 static pl_status make_layouts(const pl_dnn_linear_spec *s, layouts *m) {
-  dnnl_dims_t features = {s->features};
-  PL_TRY(describe(&m->x, s->lines, s->inner, s->type, dnnl_ab));
-  PL_TRY(describe(&m->y, s->lines, s->features, s->out_type, dnnl_ab));
-  PL_TRY(describe(&m->any, s->features, s->inner, s->type, dnnl_format_tag_any));
-  PL_TRY(describe(&m->given, s->features, s->inner, s->type, s->transposed ? dnnl_ba : dnnl_ab));
-  return pl_dnn_checked(dnnl_memory_desc_init_by_tag(&m->bias, 1, features, dnnl_f32, dnnl_a),
-                        "layout of bias");
+  const dnnl_dims_t x = {s->lines, s->inner}, y = {s->lines, s->features};
+  const dnnl_dims_t weights = {s->features, s->inner}, features = {s->features};
+  PL_TRY(pl_dnn_layout_of(2, x, s->type, dnnl_ab, &m->x));
+  PL_TRY(pl_dnn_layout_of(2, y, s->out_type, dnnl_ab, &m->y));
+  PL_TRY(pl_dnn_layout_of(2, weights, s->type, dnnl_format_tag_any, &m->any));
+  PL_TRY(pl_dnn_layout_of(2, weights, s->type, s->transposed ? dnnl_ba : dnnl_ab, &m->given));
+  return pl_dnn_layout_of(1, features, PL_F32, dnnl_a, &m->bias);
+}
+
+static void free_layouts(layouts *m) {
+  pl_dnn_layout_destroy(&m->x);
+  pl_dnn_layout_destroy(&m->y);
+  pl_dnn_layout_destroy(&m->bias);
+  pl_dnn_layout_destroy(&m->any);
+  pl_dnn_layout_destroy(&m->given);
 }
 
 static pl_status make_primitive(pl_dnn_linear *l, const layouts *m) {
-  dnnl_inner_product_desc_t product;
-  dnnl_primitive_attr_t attributes = NULL;
-  pl_status status;
-  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_primitive_attr_create(&attributes), "attributes"));
-  PL_TRY_OR(
-      done, status,
-      pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
-                     "scratchpad"));
-  PL_TRY_OR(done, status,
-            pl_dnn_checked(
-                dnnl_inner_product_forward_desc_init(&product, dnnl_forward_training, &m->x,
-                                                     &m->any, l->has_bias ? &m->bias : NULL, &m->y),
-                "linear layer"));
-  PL_TRY_OR(
-      done, status,
-      pl_dnn_checked(dnnl_primitive_desc_create(&l->desc, &product, attributes, l->engine, NULL),
-                     "linear layer"));
-  PL_TRY_OR(done, status,
-            pl_dnn_checked(dnnl_primitive_create(&l->primitive, l->desc), "linear layer"));
-done:
+  const pl_dnn_dense dense = {m->x, m->any, l->has_bias ? m->bias : NULL, m->y};
+  dnnl_primitive_attr_t attributes;
+  PL_TRY(pl_dnn_attributes(&attributes));
+  pl_status status = pl_dnn_describe_dense(l->engine, &dense, attributes, &l->desc);
   dnnl_primitive_attr_destroy(attributes);
-  return status;
-}
-
-static pl_status make_reorder(pl_dnn_linear *l, const dnnl_memory_desc_t *from,
-                              const dnnl_memory_desc_t *to) {
-  dnnl_primitive_desc_t desc = NULL;
-  PL_TRY(pl_dnn_checked(
-      dnnl_reorder_primitive_desc_create(&desc, from, l->engine, to, l->engine, NULL),
-      "reorder of weights"));
-  pl_status status = pl_dnn_checked(dnnl_primitive_create(&l->reorder, desc), "reorder of weights");
-  dnnl_primitive_desc_destroy(desc);
-  return status;
-}
-
-static pl_status make_memory(const pl_dnn_linear *l, const dnnl_memory_desc_t *desc,
-                             dnnl_memory_t *out) {
-  return pl_dnn_checked(dnnl_memory_create(out, desc, l->engine, DNNL_MEMORY_NONE), "memory");
+  PL_TRY(status);
+  return pl_dnn_checked(dnnl_primitive_create(&l->primitive, l->desc), "linear layer");
 }
 
 static pl_status make_memories(pl_dnn_linear *l, const layouts *m) {
-  const dnnl_memory_desc_t *weights =
-      dnnl_primitive_desc_query_md(l->desc, dnnl_query_weights_md, 0);
-  const dnnl_memory_desc_t *scratch =
-      dnnl_primitive_desc_query_md(l->desc, dnnl_query_scratchpad_md, 0);
-  PL_TRY(make_memory(l, &m->x, &l->x));
-  PL_TRY(make_memory(l, &m->y, &l->y));
-  PL_TRY(make_memory(l, &m->bias, &l->bias));
-  PL_TRY(make_memory(l, &m->given, &l->given));
-  PL_TRY(make_memory(l, weights, &l->weights));
-  PL_TRY(make_memory(l, scratch, &l->scratch));
+  pl_dnn_const_layout weights = dnnl_primitive_desc_query_md(l->desc, dnnl_query_weights_md, 0);
+  pl_dnn_const_layout scratch = dnnl_primitive_desc_query_md(l->desc, dnnl_query_scratchpad_md, 0);
+  PL_TRY(pl_dnn_memory(l->engine, m->x, &l->x));
+  PL_TRY(pl_dnn_memory(l->engine, m->y, &l->y));
+  PL_TRY(pl_dnn_memory(l->engine, m->bias, &l->bias));
+  PL_TRY(pl_dnn_memory(l->engine, m->given, &l->given));
+  PL_TRY(pl_dnn_memory(l->engine, weights, &l->weights));
+  PL_TRY(pl_dnn_memory(l->engine, scratch, &l->scratch));
   l->weight_data = pl_alloc(dnnl_memory_desc_get_size(weights), 1);
   if (!l->weight_data) return PL_E_INTERNAL;
   PL_TRY(pl_dnn_point(l->weights, l->weight_data));
-  return make_reorder(l, &m->given, weights);
+  return pl_dnn_reorder(l->engine, m->given, weights, &l->reorder);
 }
 
 pl_status pl_dnn_linear_create(const pl_dnn_linear_spec *spec, pl_dnn_linear **out) {
   pl_status status;
-  layouts m;
+  layouts m = {0};
   pl_dnn_linear *l = pl_alloc(1, sizeof *l);
   if (!l) return PL_E_INTERNAL;
   l->has_bias = spec->bias;
@@ -108,6 +76,7 @@ pl_status pl_dnn_linear_create(const pl_dnn_linear_spec *spec, pl_dnn_linear **o
   PL_TRY_OR(done, status, make_primitive(l, &m));
   PL_TRY_OR(done, status, make_memories(l, &m));
 done:
+  free_layouts(&m);
   if (status != PL_OK) pl_dnn_linear_destroy(&l);
   *out = l;
   return status;

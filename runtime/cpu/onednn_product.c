@@ -14,66 +14,48 @@ typedef struct slot_memory {
 struct pl_dnn_product {
   dnnl_engine_t engine;
   dnnl_primitive_t primitive;
-  dnnl_memory_desc_t left, right, out, scratch;
+  pl_dnn_layout left, right, out, scratch;
   slot_memory *slot;
   int slots;
 };
 
-static pl_status describe(dnnl_memory_desc_t *desc, int count, int rows, int cols, bool transposed,
-                          pl_dtype type) {
-  dnnl_dims_t one = {rows, cols}, several = {count, rows, cols};
-  bool single = count == 1;
-  dnnl_format_tag_t plain = single ? dnnl_ab : dnnl_abc, swapped = single ? dnnl_ba : dnnl_acb;
-  return pl_dnn_checked(
-      dnnl_memory_desc_init_by_tag(desc, single ? 2 : 3, single ? one : several,
-                                   pl_dnn_data_type(type), transposed ? swapped : plain),
-      "layout of a matrix");
+static pl_status describe(int count, int rows, int cols, bool transposed, pl_dtype type,
+                          pl_dnn_layout *out) {
+  const dnnl_dims_t one = {rows, cols}, several = {count, rows, cols};
+  if (count == 1) return pl_dnn_layout_of(2, one, type, transposed ? dnnl_ba : dnnl_ab, out);
+  return pl_dnn_layout_of(3, several, type, transposed ? dnnl_acb : dnnl_abc, out);
 }
 
 static pl_status describe_all(pl_dnn_product *p, const pl_dnn_product_spec *s) {
-  PL_TRY(describe(&p->left, s->count, s->rows, s->inner, s->left_transposed, s->type));
-  PL_TRY(describe(&p->right, s->count, s->inner, s->cols, s->right_transposed, s->type));
-  return describe(&p->out, s->count, s->rows, s->cols, false, s->out_type);
+  PL_TRY(describe(s->count, s->rows, s->inner, s->left_transposed, s->type, &p->left));
+  PL_TRY(describe(s->count, s->inner, s->cols, s->right_transposed, s->type, &p->right));
+  return describe(s->count, s->rows, s->cols, false, s->out_type, &p->out);
 }
 
-/* Scratch memory is handed in, since oneDNN's own would be shared between threads. */
 static pl_status make_primitive(pl_dnn_product *p) {
-  dnnl_matmul_desc_t product;
+  const pl_dnn_factors factors = {p->left, p->right, p->out};
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t desc = NULL;
   pl_status status;
-  PL_TRY_OR(done, status, pl_dnn_checked(dnnl_primitive_attr_create(&attributes), "attributes"));
-  PL_TRY_OR(
-      done, status,
-      pl_dnn_checked(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
-                     "scratchpad"));
-  PL_TRY_OR(done, status,
-            pl_dnn_checked(dnnl_matmul_desc_init(&product, &p->left, &p->right, NULL, &p->out),
-                           "matrix product"));
-  PL_TRY_OR(done, status,
-            pl_dnn_checked(dnnl_primitive_desc_create(&desc, &product, attributes, p->engine, NULL),
-                           "matrix product"));
+  PL_TRY_OR(done, status, pl_dnn_attributes(&attributes));
+  PL_TRY_OR(done, status, pl_dnn_describe_product(p->engine, &factors, attributes, &desc));
   PL_TRY_OR(done, status,
             pl_dnn_checked(dnnl_primitive_create(&p->primitive, desc), "matrix product"));
-  p->scratch = *dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+  status = pl_dnn_layout_copy(dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0),
+                              &p->scratch);
 done:
   dnnl_primitive_desc_destroy(desc);
   dnnl_primitive_attr_destroy(attributes);
   return status;
 }
 
-static pl_status make_memory(const pl_dnn_product *p, const dnnl_memory_desc_t *desc,
-                             dnnl_memory_t *out) {
-  return pl_dnn_checked(dnnl_memory_create(out, desc, p->engine, DNNL_MEMORY_NONE), "memory");
-}
-
 static pl_status make_slot(const pl_dnn_product *p, slot_memory *slot) {
   PL_TRY(pl_dnn_checked(dnnl_stream_create(&slot->stream, p->engine, dnnl_stream_default_flags),
                         "stream"));
-  PL_TRY(make_memory(p, &p->left, &slot->left));
-  PL_TRY(make_memory(p, &p->right, &slot->right));
-  PL_TRY(make_memory(p, &p->out, &slot->out));
-  return make_memory(p, &p->scratch, &slot->scratch);
+  PL_TRY(pl_dnn_memory(p->engine, p->left, &slot->left));
+  PL_TRY(pl_dnn_memory(p->engine, p->right, &slot->right));
+  PL_TRY(pl_dnn_memory(p->engine, p->out, &slot->out));
+  return pl_dnn_memory(p->engine, p->scratch, &slot->scratch);
 }
 
 pl_status pl_dnn_product_create(const pl_dnn_product_spec *spec, pl_dnn_product **out) {
@@ -108,6 +90,10 @@ void pl_dnn_product_destroy(pl_dnn_product **product) {
     dnnl_stream_destroy(p->slot[i].stream);
   }
   dnnl_primitive_destroy(p->primitive);
+  pl_dnn_layout_destroy(&p->left);
+  pl_dnn_layout_destroy(&p->right);
+  pl_dnn_layout_destroy(&p->out);
+  pl_dnn_layout_destroy(&p->scratch);
   dnnl_engine_destroy(p->engine);
   pl_free(p->slot);
   pl_free(p);
@@ -115,7 +101,7 @@ void pl_dnn_product_destroy(pl_dnn_product **product) {
 }
 
 size_t pl_dnn_product_scratch_bytes(const pl_dnn_product *product) {
-  return pl_align_up(dnnl_memory_desc_get_size(&product->scratch));
+  return pl_align_up(dnnl_memory_desc_get_size(product->scratch));
 }
 
 pl_status pl_dnn_product_run(pl_dnn_product *product, int slot, const void *left, const void *right,
