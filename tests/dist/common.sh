@@ -3,6 +3,7 @@
 set -euo pipefail
 plenum=$1
 launch=$2
+by_rank=$(dirname "$launch")/by_rank
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
