@@ -24,19 +24,6 @@ struct pl_tile_product {
   size_t scratch_bytes;
 };
 
-static pl_status add_up(dnnl_primitive_attr_t attributes) {
-  dnnl_post_ops_t sum = NULL;
-  PL_TRY(pl_dnn_checked(dnnl_post_ops_create(&sum), "accumulation"));
-#if DNNL_VERSION_MAJOR == 2
-  dnnl_status_t appended = dnnl_post_ops_append_sum(sum, 1.0f);
-#else
-  dnnl_status_t appended = dnnl_post_ops_append_sum(sum, 1.0f, 0, dnnl_data_type_undef);
-#endif
-  if (appended == dnnl_success) appended = dnnl_primitive_attr_set_post_ops(attributes, sum);
-  dnnl_post_ops_destroy(sum);
-  return pl_dnn_checked(appended, "accumulation");
-}
-
 /* The first kernel chooses the packed layout, a later one has to take it. */
 static pl_status make_kernel(pl_tile_product *product, int which,
                              const_dnnl_primitive_attr_t attributes) {
@@ -83,7 +70,7 @@ static pl_status make_kernels(pl_tile_product *product) {
   dnnl_primitive_attr_t attributes;
   pl_status status = PL_OK;
   PL_TRY(pl_dnn_attributes(&attributes));
-  if (product->spec.accumulate) PL_TRY_OR(done, status, add_up(attributes));
+  if (product->spec.accumulate) PL_TRY_OR(done, status, pl_dnn_add_to_result(attributes));
   for (int i = 0; i < PL_TILE_ROW_COUNTS; i++)
     if (product->spec.rows[i] > 0) PL_TRY_OR(done, status, make_kernel(product, i, attributes));
   status = make_packer(product);

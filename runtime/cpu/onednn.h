@@ -1,5 +1,5 @@
-/* oneDNN behind one door, for convolutions in one direction; onednn_linear.h and onednn_product.h
- * are that for matrix products. No other files call oneDNN.
+/* Convolutions in one direction by oneDNN, which four files call: this one, onednn_linear.c and
+ * onednn_product.c for matrix products, and losses/tile_product.c for those of pairs.
  *
  * Activations are dense (rows, height, width, channels). oneDNN chooses the order of the weights
  * for each direction; load and backward_weights translate from and to the master layout, (out, in,

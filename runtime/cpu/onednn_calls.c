@@ -40,6 +40,18 @@ pl_status pl_dnn_attributes(dnnl_primitive_attr_t *out) {
   return status;
 }
 
+/* Below, where the versions differ. */
+static dnnl_status_t append_sum(dnnl_post_ops_t operations);
+
+pl_status pl_dnn_add_to_result(dnnl_primitive_attr_t attributes) {
+  dnnl_post_ops_t operations = NULL;
+  PL_TRY(pl_dnn_checked(dnnl_post_ops_create(&operations), "accumulation"));
+  dnnl_status_t status = append_sum(operations);
+  if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attributes, operations);
+  dnnl_post_ops_destroy(operations);
+  return pl_dnn_checked(status, "accumulation");
+}
+
 pl_status pl_dnn_reorder(dnnl_engine_t engine, pl_dnn_const_layout from, pl_dnn_const_layout to,
                          dnnl_primitive_t *out) {
   dnnl_primitive_desc_t desc = NULL;
@@ -51,7 +63,7 @@ pl_status pl_dnn_reorder(dnnl_engine_t engine, pl_dnn_const_layout from, pl_dnn_
   return status;
 }
 
-/* What the versions do differently; below, the same for both. */
+/* A convolution's, as oneDNN wants it. */
 typedef struct geometry {
   dnnl_dims_t stride, dilation, pad;
 } geometry;
@@ -63,6 +75,10 @@ static geometry geometry_of(const pl_dnn_windows *w) {
 #if DNNL_VERSION_MAJOR == 2
 
 /* ---- version 2: layouts are structs, primitives have a descriptor of the operation ---- */
+
+static dnnl_status_t append_sum(dnnl_post_ops_t operations) {
+  return dnnl_post_ops_append_sum(operations, 1.0f);
+}
 
 /* `status` tells whether *layout was filled in; a layout that was not goes. */
 static pl_status keep(dnnl_status_t status, pl_dnn_layout layout, pl_dnn_layout *out) {
@@ -163,6 +179,10 @@ pl_status pl_dnn_describe_dw(dnnl_engine_t engine, const pl_dnn_windows *w,
 #else
 
 /* ---- version 3 ---- */
+
+static dnnl_status_t append_sum(dnnl_post_ops_t operations) {
+  return dnnl_post_ops_append_sum(operations, 1.0f, 0, dnnl_data_type_undef);
+}
 
 pl_status pl_dnn_layout_of(int count, const dnnl_dims_t dims, pl_dtype type,
                            dnnl_format_tag_t order, pl_dnn_layout *out) {

@@ -49,6 +49,9 @@ pl_status pl_dnn_memory(dnnl_engine_t engine, pl_dnn_const_layout layout, dnnl_m
 /* Scratch memory is handed in by the caller: oneDNN's own would be shared between threads. */
 pl_status pl_dnn_attributes(dnnl_primitive_attr_t *out);
 
+/* With these attributes a result is added to what was there. */
+pl_status pl_dnn_add_to_result(dnnl_primitive_attr_t attributes);
+
 pl_status pl_dnn_reorder(dnnl_engine_t engine, pl_dnn_const_layout from, pl_dnn_const_layout to,
                          dnnl_primitive_t *out);
 
